@@ -1,0 +1,1 @@
+"""The shared ground of both sides: contracts, features, metrics, index, runtime, exchange, storage, models."""

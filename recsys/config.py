@@ -1,0 +1,187 @@
+"""Typed settings of each side, read from TOML; unknown keys are refused.
+
+One commented TOML per side lies beside its code (`pipelines/cloud.toml`, `federated/federated.toml`,
+`serving/serving.toml`, `data/world.toml`); a test loads each and compares it with the defaults here.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from recsys.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+
+class Settings(BaseModel):
+    """Frozen settings; an unknown key is an error, not a silence."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class PrepareSettings(Settings):
+    """How the consented log becomes examples."""
+
+    validation_fraction: float = Field(0.1, gt=0, lt=0.5)
+    """The last share of each user's log, held out from retrieval: it stops training and teaches the ranker."""
+    num_shards: int = Field(4, ge=1)
+    batch_rows: int = Field(65_536, ge=1)
+    max_events_per_user: int = Field(100_000, ge=1)
+
+
+class RetrievalSettings(Settings):
+    """The two-tower retrieval model."""
+
+    dim: int = Field(64, ge=4)
+    history_length: int = Field(50, ge=1)
+    num_blocks: int = Field(2, ge=1)
+    num_heads: int = Field(2, ge=1)
+    dropout: float = Field(0.2, ge=0, lt=1)
+    id_dropout: float = Field(0.05, ge=0, lt=1)
+    num_negatives: int = Field(4096, ge=1)
+    batch_size: int = Field(128, ge=1)
+    learning_rate: float = Field(1e-3, gt=0)
+    max_epochs: int = Field(60, ge=1)
+    patience: int = Field(4, ge=1)
+    max_seconds: float = Field(600.0, gt=0)
+
+
+class RankerSettings(Settings):
+    """The cloud's ranker over retrieved candidates."""
+
+    num_candidates: int = Field(100, ge=2)
+    """Length of the list that the ranker scores and the device receives."""
+    hidden_units: tuple[int, ...] = (64, 32)
+    num_cross_layers: int = Field(2, ge=1)
+    batch_size: int = Field(64, ge=1)
+    learning_rate: float = Field(1e-3, gt=0)
+    max_epochs: int = Field(10, ge=1)
+    patience: int = Field(2, ge=1)
+    max_examples: int = Field(40_000, ge=1)
+
+
+class IndexSettings(Settings):
+    """The candidate index."""
+
+    factory: str = "Flat"
+    recall_floor: float = Field(0.95, ge=0, le=1)
+
+
+class CloudSettings(Settings):
+    """Everything that `tandem train` can be told."""
+
+    prepare: PrepareSettings = PrepareSettings()
+    retrieval: RetrievalSettings = RetrievalSettings()
+    ranker: RankerSettings = RankerSettings()
+    index: IndexSettings = IndexSettings()
+
+
+class DeviceSettings(Settings):
+    """The device re-ranking tower and its local training."""
+
+    history_length: int = Field(20, ge=1)
+    hidden_units: tuple[int, ...] = (32, 16)
+    num_candidates: int = Field(32, ge=2)
+    """Candidates in one local training example: the one that was chosen and others of the same list."""
+    max_examples: int = Field(64, ge=1)
+    batch_size: int = Field(16, ge=1)
+    local_epochs: int = Field(1, ge=1)
+    learning_rate: float = Field(0.05, gt=0)
+
+
+class RoundSettings(Settings):
+    """Federated rounds in simulation."""
+
+    num_rounds: int = Field(20, ge=1)
+    clients_per_round: int = Field(50, ge=1)
+    server_learning_rate: float = Field(1.0, gt=0)
+    validation_users: int = Field(200, ge=1)
+    worker_start_s: float = Field(60.0, gt=0)
+
+
+class FederatedSettings(Settings):
+    """Everything that `tandem federate` can be told."""
+
+    device: DeviceSettings = DeviceSettings()
+    rounds: RoundSettings = RoundSettings()
+
+
+class ServingSettings(Settings):
+    """Everything that `tandem serve` can be told."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(8080, ge=0, le=65_535)
+    max_body_bytes: int = Field(1_048_576, ge=1_024)
+    max_candidates: int = Field(500, ge=1)
+    num_threads: int = Field(2, ge=1)
+    session_length: int = Field(200, ge=1)
+
+
+class WorldSettings(Settings):
+    """The synthetic world."""
+
+    num_users: int = Field(1_000, ge=2)
+    num_items: int = Field(1_200, ge=10)
+    num_streamers: int = Field(150, ge=2)
+    num_categories: int = Field(24, ge=2)
+    num_days: int = Field(14, ge=1)
+    sessions_per_user: int = Field(12, ge=3)
+    slots_per_session: int = Field(12, ge=2)
+    taste_dim: int = Field(12, ge=2)
+    drift: float = Field(0.35, ge=0, le=1)
+    position_bias: float = Field(0.6, ge=0)
+    live_share: float = Field(0.25, ge=0, le=1)
+
+
+class SplitSettings(Settings):
+    """Protocol E: how each person's history is divided between cloud, device and test."""
+
+    consented_fraction: float = Field(0.7, gt=0, lt=1)
+    private_fraction: float = Field(0.2, gt=0, lt=1)
+    min_positives: int = Field(10, ge=3)
+
+
+class DataSettings(Settings):
+    """Everything that `tandem ingest` can be told."""
+
+    world: WorldSettings = WorldSettings()
+    split: SplitSettings = SplitSettings()
+
+
+_SettingsT = TypeVar("_SettingsT", bound=Settings)
+
+
+def load_settings(kind: type[_SettingsT], path: Path | None = None) -> _SettingsT:
+    """Returns settings from a TOML file, or the defaults where `path` is None.
+
+    Args:
+      kind: The settings class of the side.
+      path: A TOML file with any subset of the keys.
+
+    Raises:
+      ConfigError: If the file is missing or no TOML, a key is unknown, or a value is out of range.
+    """
+    if path is None:
+        return kind()
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"Expected a settings file at {path}, got: {error.strerror}.") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"Expected TOML in {path}, got: {error}.") from error
+    try:
+        return kind.model_validate(raw)
+    except ValidationError as error:
+        raise ConfigError(f"{path}: " + "; ".join(_explain(problem) for problem in error.errors())) from error
+
+
+def _explain(problem: ErrorDetails) -> str:
+    key = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        return f"unknown key `{key}`; remove it or correct its spelling"
+    return f"`{key}`: {problem['msg']}, got {problem['input']!r}"

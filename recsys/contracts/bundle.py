@@ -1,0 +1,79 @@
+"""The bundle: everything a server or a device needs to serve one version, and the manifest that vouches for it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final
+
+from recsys.errors import BundleError
+
+SCHEMA_VERSION: Final = 1
+
+ITEMS_FILE: Final = "items.parquet"
+ROOMS_FILE: Final = "rooms.parquet"
+VOCABULARY_FILE: Final = "vocabulary.parquet"
+EMBEDDINGS_FILE: Final = "embeddings.parquet"
+INDEX_FILE: Final = "index.faiss"
+QUERY_TOWER_FILE: Final = "query_tower.tflite"
+ITEM_TOWER_FILE: Final = "item_tower.tflite"
+RANKER_FILE: Final = "ranker.tflite"
+DEVICE_TOWER_FILE: Final = "device_tower.tflite"
+DEVICE_WEIGHTS_FILE: Final = "device_tower.npz"
+
+DEVICE_FILES: Final = (QUERY_TOWER_FILE, DEVICE_TOWER_FILE)
+"""What a device downloads beside the vectors; everything else stays on the server."""
+
+
+@dataclass(frozen=True)
+class FileEntry:
+    """Size and checksum of one file of a bundle."""
+
+    sha256: str
+    size_bytes: int
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a bundle holds.
+
+    Law: `Manifest.from_json(manifest.to_json()) == manifest`; `files` names every file of the bundle but the
+    manifest and its signature; a bundle whose files differ from it in one byte is refused.
+    """
+
+    version: str
+    created_ms: int
+    dataset: str
+    split_fingerprint: str
+    embedding_version: str
+    dim: int
+    history_length: int
+    num_items: int
+    files: Mapping[str, FileEntry]
+    parent: str | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    schema_version: int = SCHEMA_VERSION
+
+    def to_json(self) -> str:
+        """Canonical text: sorted keys, so that equal manifests have equal bytes (and signatures)."""
+        return json.dumps(asdict(self), sort_keys=True, indent=1) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> Manifest:
+        """Reads what `to_json` wrote.
+
+        Raises:
+          BundleError: If the text is not a manifest of this schema version.
+        """
+        try:
+            raw: dict[str, Any] = json.loads(text)
+            if raw["schema_version"] != SCHEMA_VERSION:
+                raise BundleError(
+                    f"Expected a manifest of schema version {SCHEMA_VERSION}, got {raw['schema_version']}. "
+                    "Publish the bundle again with this version of Tandem."
+                )
+            raw["files"] = {name: FileEntry(**entry) for name, entry in raw["files"].items()}
+            return cls(**raw)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise BundleError(f"Expected a bundle manifest, got text that is none: {error!r}.") from error

@@ -1,0 +1,1 @@
+"""The feature-level exchange protocol, used by both ends."""

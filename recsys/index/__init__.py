@@ -1,0 +1,1 @@
+"""Nearest-neighbour indexes behind one interface; FAISS is imported by one file only."""

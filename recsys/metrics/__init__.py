@@ -1,0 +1,1 @@
+"""Metrics per user and per device tier, with bootstrap intervals."""

@@ -1,0 +1,1 @@
+"""The towers and the ranker (Keras), their training and their export. Imports nothing heavy by itself."""

@@ -1,0 +1,1 @@
+"""Runs exported towers with LiteRT, and does nothing else."""

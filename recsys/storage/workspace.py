@@ -1,0 +1,138 @@
+"""Where everything that runs produce lies.
+
+events/*.parquet            the consented log: what the cloud may learn from
+devices/shard-*.parquet     what the devices hold (simulation only): every event of a user, with its `part`
+catalogue/{items,rooms,users}.parquet
+dataset.json                what was ingested (`DatasetCard`)
+truth.npz                   the true relevance, where the world is synthetic
+examples/<hash>/, models/<hash>/    stages of `tandem train`, named by content
+bundles/<version>/, current         published bundles and the pointer to the one in use
+federated/<run>/            state and metrics of rounds
+reports/                    results as JSON and HTML
+state/                      the server's own state (sessions)
+keys/                       the signing key of the publisher and its public half
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final
+
+from recsys.errors import WorkspaceError
+
+PARTS: Final = ("consented", "private", "heldout")
+"""Values of the column `part` in device shards, in the order of time."""
+
+
+@dataclass(frozen=True)
+class DatasetCard:
+    """What a workspace holds and how it was divided."""
+
+    name: str
+    num_users: int
+    num_items: int
+    num_events: int
+    num_consented: int
+    num_private: int
+    num_heldout: int
+    split: str
+    split_fingerprint: str
+    seed: int
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Paths under one root."""
+
+    root: Path
+
+    @property
+    def events(self) -> Path:
+        """The consented log."""
+        return self.root / "events"
+
+    @property
+    def devices(self) -> Path:
+        """Device shards (simulation only)."""
+        return self.root / "devices"
+
+    @property
+    def items(self) -> Path:
+        """The catalogue."""
+        return self.root / "catalogue" / "items.parquet"
+
+    @property
+    def rooms(self) -> Path:
+        """Live rooms."""
+        return self.root / "catalogue" / "rooms.parquet"
+
+    @property
+    def users(self) -> Path:
+        """Device tiers."""
+        return self.root / "catalogue" / "users.parquet"
+
+    @property
+    def truth(self) -> Path:
+        """True relevance of a synthetic world."""
+        return self.root / "truth.npz"
+
+    @property
+    def examples(self) -> Path:
+        """Prepared examples, one folder per content hash."""
+        return self.root / "examples"
+
+    @property
+    def models(self) -> Path:
+        """Trained models, one folder per content hash."""
+        return self.root / "models"
+
+    @property
+    def bundles(self) -> Path:
+        """Published bundles."""
+        return self.root / "bundles"
+
+    @property
+    def federated(self) -> Path:
+        """Federated runs."""
+        return self.root / "federated"
+
+    @property
+    def reports(self) -> Path:
+        """Results."""
+        return self.root / "reports"
+
+    @property
+    def state(self) -> Path:
+        """State of the server."""
+        return self.root / "state"
+
+    @property
+    def keys(self) -> Path:
+        """Signing keys."""
+        return self.root / "keys"
+
+    def read_card(self) -> DatasetCard:
+        """Returns what was ingested.
+
+        Raises:
+          WorkspaceError: If nothing was, or the card is unreadable.
+        """
+        path = self.root / "dataset.json"
+        try:
+            return DatasetCard(**json.loads(path.read_text(encoding="utf-8")))
+        except FileNotFoundError as error:
+            raise WorkspaceError(
+                f"Expected a dataset in the workspace {self.root}, got none. "
+                f"Run `tandem ingest --workspace {self.root}`."
+            ) from error
+        except (ValueError, TypeError) as error:
+            raise WorkspaceError(f"Expected a dataset card in {path}, got unreadable text: {error}.") from error
+
+    def write_card(self, card: DatasetCard) -> None:
+        """Writes the card last, so that its presence means a complete ingest."""
+        path = self.root / "dataset.json"
+        partial = path.with_suffix(".partial")
+        partial.write_text(json.dumps(asdict(card), indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        partial.replace(path)

@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# Recompiles the three hashed locks from setup.cfg. Needs uv; run it only to change a version.
+#   requirements/compile.sh [--upgrade]
+set -euo pipefail
+cd "$(dirname "$0")/.."
+lock() { # lock OUTPUT EXTRA...
+  local output=$1; shift
+  local extras=(); for extra in "$@"; do extras+=(--extra "$extra"); done
+  # --no-header and --no-emit-index-url: a lock names packages and hashes, never an index.
+  uv pip compile setup.cfg "${extras[@]}" ${UPGRADE:-} --override requirements/overrides.txt \
+    --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate \
+    --quiet --output-file "requirements/$output"
+}
+UPGRADE=${1:-}
+lock all.txt cloud federated device serving dev
+# The smaller locks keep the versions of the large one, so that all sides run the same code.
+cp requirements/all.txt requirements/serving.txt && lock serving.txt serving
+cp requirements/all.txt requirements/device.txt && lock device.txt device
