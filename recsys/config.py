@@ -133,7 +133,7 @@ class WorldSettings(Settings):
     sessions_per_user: int = Field(12, ge=3)
     slots_per_session: int = Field(12, ge=2)
     taste_dim: int = Field(12, ge=2)
-    drift: float = Field(0.35, ge=0, le=1)
+    drift: float = Field(0.6, ge=0, le=1)
     position_bias: float = Field(0.6, ge=0)
     live_share: float = Field(0.25, ge=0, le=1)
 

@@ -1,0 +1,1 @@
+"""One reader per family of datasets, each for the archives' own layouts and the repackaged ones."""
