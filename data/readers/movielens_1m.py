@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
-from data.dataset import Dataset, empty_rooms, raw_events
+from data.dataset import Dataset, empty_rooms
 from data.identity import assign_tiers
 from data.readers.files import Files, check_rows, check_sha256, find_name, read_content
 from data.readers.histories import keep_core, spread_ties
-from data.readers.movies import movie_items, title_years
+from data.readers.movies import movie_items, rating_events, title_years
 from data.readers.tables import read_columns, to_integers
 from recsys.contracts.arrays import Int64Array
 
@@ -51,7 +50,7 @@ def read_movielens_1m(files: Files, *, checked: bool = True) -> Dataset:
     movies = to_integers(movies, ["movie_id"], "movies.dat")
     return Dataset(
         name="movielens-1m",
-        events=_events(pairs),
+        events=rating_events(pairs, "ml1m"),
         items=movie_items(
             np.unique(pairs["movie_id"]), movies, movies["genres"].str.split("|"), title_years(movies["title"])
         ),
@@ -104,21 +103,3 @@ def _read_ratings(files: Files, checked: bool) -> tuple[pd.DataFrame, tuple[str,
     user = pd.factorize(pairs["user_id"])[0].astype(np.int64)
     pairs["time_ms"] = spread_ties(user, pairs["timestamp"].to_numpy() * 1_000)
     return pairs, (f"{int((~kept).sum()):,} pairs outside the 5-core are left out.",)
-
-
-def _events(pairs: pd.DataFrame) -> pa.Table:
-    users, movies = pairs["user_id"].astype(str), pairs["movie_id"].astype(str)
-    rated = pairs["rating"].notna().to_numpy()
-    return raw_events(
-        pa.table(
-            {
-                "event_id": pa.array("ml1m-" + users + "-" + movies, pa.string()),
-                "user_id": pa.array(users, pa.string()),
-                "item_id": pa.array(movies, pa.string()),
-                "action": pa.array(np.where(rated, "rating", "click").tolist(), pa.string()),
-                "surface": pa.array(["feed"] * len(pairs), pa.string()),
-                "value": pa.array(pairs["rating"].to_numpy(np.float32), mask=~rated),
-                "timestamp_ms": pa.array(pairs["time_ms"].to_numpy(), pa.int64()),
-            }
-        )
-    )

@@ -1,4 +1,4 @@
-"""Movies as catalogue items: titles, genres and the year, whatever file they came in."""
+"""Movies as catalogue items and ratings as events, whatever file they came in."""
 
 from __future__ import annotations
 
@@ -6,19 +6,26 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from data.dataset import raw_events
+from recsys.contracts.events import Action, Surface
 from recsys.contracts.schema import arrow_schema
 
 _NO_GENRES = ("(no genres listed)", "unknown", "")
 
 
-def title_years(titles: pd.Series[str]) -> pd.Series[float]:
-    """Returns the year in brackets at the end of each title, NaN where there is none."""
-    return titles.str.extract(r"\((\d{4})\)\s*$", expand=False).astype("float64")
+def title_years(titles: pd.Series[str]) -> pd.Series[pd.Timestamp]:
+    """Returns the first of January of the year in brackets at the end of each title, NaT where there is none."""
+    years = titles.str.extract(r"\((\d{4})\)\s*$", expand=False)
+    return pd.to_datetime(years, format="%Y", errors="coerce")
 
 
 def movie_items(
-    movie_ids: npt.NDArray[np.int64], movies: pd.DataFrame, genres: pd.Series[list[str]], years: pd.Series[float]
+    movie_ids: npt.NDArray[np.int64],
+    movies: pd.DataFrame,
+    genres: pd.Series[list[str]],
+    published: pd.Series[pd.Timestamp],
 ) -> pa.Table:
     """Returns contract "item" rows for `movie_ids`, in their order.
 
@@ -26,15 +33,14 @@ def movie_items(
       movie_ids: `[num_items]` int64, distinct.
       movies: Columns `movie_id` and `title`; a movie that is absent is called by its id.
       genres: Labels of each row of `movies`.
-      years: Year of each row of `movies`, NaN where unknown; the item appears on its first of January.
+      published: Day of each row of `movies`, NaT where unknown.
     """
     described = pd.DataFrame(
-        {"title": movies["title"].to_numpy(), "genres": genres.to_numpy(), "year": years.to_numpy()},
+        {"title": movies["title"].to_numpy(), "genres": genres.to_numpy(), "published": published.to_numpy()},
         index=movies["movie_id"].to_numpy(),
     )
     found = described[~described.index.duplicated()].reindex(movie_ids)
-    first_of_january = pd.to_datetime(found["year"].astype("Int64").astype("string"), format="%Y", errors="coerce")
-    published = first_of_january.astype("datetime64[ms]").astype("int64").to_numpy()
+    days = found["published"].to_numpy().astype("datetime64[ms]")
     labels = [
         [genre for genre in dict.fromkeys(row) if genre not in _NO_GENRES] if isinstance(row, list) else []
         for row in found["genres"]
@@ -47,7 +53,32 @@ def movie_items(
             pa.array(found["title"].fillna(pd.Series(ids, index=movie_ids)).tolist(), pa.string()),
             pa.array(labels, pa.list_(pa.string())),
             pa.nulls(len(ids), pa.string()),
-            pa.array(published, pa.int64(), mask=first_of_january.isna().to_numpy()),
+            pa.array(days.astype(np.int64), pa.int64(), mask=np.isnat(days)),
         ],
         schema=arrow_schema("item"),
+    )
+
+
+def rating_events(ratings: pd.DataFrame, prefix: str) -> pa.Table:
+    """Returns raw events on the feed: a rating where its value is known, else a click.
+
+    Args:
+      ratings: Columns `user_id`, `movie_id`, `rating` (may be missing) and `time_ms`.
+      prefix: Of the event ids, which go on with user and movie.
+    """
+    users, movies = (pa.array(ratings[name].to_numpy()).cast(pa.string()) for name in ("user_id", "movie_id"))
+    value = ratings["rating"].to_numpy(np.float32)
+    rated = pa.array(~np.isnan(value))
+    return raw_events(
+        pa.table(
+            {
+                "event_id": pc.binary_join_element_wise(prefix, users, movies, "-"),
+                "user_id": users,
+                "item_id": movies,
+                "action": pc.if_else(rated, Action.RATING.value, Action.CLICK.value),
+                "surface": pa.repeat(Surface.FEED.value, len(ratings)),
+                "value": pa.array(value, mask=np.isnan(value)),
+                "timestamp_ms": pa.array(ratings["time_ms"].to_numpy(), pa.int64()),
+            }
+        )
     )

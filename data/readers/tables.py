@@ -17,6 +17,7 @@ def read_columns(
     separator: str,
     names: Sequence[str] | None = None,
     columns: Sequence[str] | None = None,
+    texts: Sequence[str] = (),
     encoding: str = "utf-8",
     quoted: bool = False,
 ) -> pd.DataFrame:
@@ -28,6 +29,7 @@ def read_columns(
       separator: One or two characters.
       names: The columns, where the file has no header.
       columns: Columns that must be there, whatever their case; others are left out. None takes all.
+      texts: Columns to be taken as they stand, even where they look like numbers.
       encoding: Of the text.
       quoted: Whether cells may stand in double quotes.
 
@@ -46,6 +48,7 @@ def read_columns(
             encoding=encoding,
             quoting=0 if quoted else 3,
             index_col=False,
+            dtype=dict.fromkeys(texts, str),
             na_values=[""],
             keep_default_na=False,
             low_memory=False,
