@@ -22,6 +22,7 @@ from data.lawfulness import find_lawful
 from data.registry import read_dataset
 from data.split import Split, split_edge_cloud
 from recsys.config import DataSettings
+from recsys.contracts.arrays import BoolArray
 from recsys.errors import DatasetError, WorkspaceError
 from recsys.progress import Progress, Silent
 from recsys.storage.workspace import DatasetCard, Workspace
@@ -75,15 +76,7 @@ def ingest(
     lawful = find_lawful(dataset.events)
     split = split_edge_cloud(dataset.events, settings.split, lawful)
     card = _describe(dataset, split, seed)
-    try:
-        _write(workspace, dataset, split, listener)
-        _install(workspace, request)
-        workspace.write_card(card)
-    except OSError as error:
-        raise DatasetError(
-            f"Expected to write {name} into {workspace.root}, got: {error.strerror or error}. "
-            "Make room there (or the right to write), or choose another --workspace; then run the same command again."
-        ) from error
+    _store(workspace, dataset, split, lawful, card, request, listener)
     return card
 
 
@@ -93,6 +86,32 @@ class _Request:
 
     text: str
     title: str
+
+
+def _store(
+    workspace: Workspace,
+    dataset: Dataset,
+    split: Split,
+    lawful: BoolArray,
+    card: DatasetCard,
+    request: _Request,
+    listener: Progress,
+) -> None:
+    """Writes beside, moves into place, and vouches for it with the card.
+
+    Raises:
+      DatasetError: If the disk is full or the folder not writable; nothing half-written is left then.
+    """
+    try:
+        _write(workspace, dataset, split, lawful, listener)
+        _install(workspace, request)
+        workspace.write_card(card)
+    except OSError as error:
+        shutil.rmtree(workspace.root / _PARTIAL, ignore_errors=True)
+        raise DatasetError(
+            f"Expected to write {dataset.name} into {workspace.root}, got: {error.strerror or error}. "
+            "Make room there (or the right to write), or choose another --workspace; then run the same command again."
+        ) from error
 
 
 def _describe_request(name: str, settings: DataSettings, seed: int, source: Path | None) -> _Request:
@@ -118,9 +137,9 @@ def _reuse(workspace: Workspace, request: _Request, progress: Progress) -> Datas
         held = ""
     if held != request.text:
         raise WorkspaceError(
-            f"Expected {workspace.root} to be empty or to hold {request.title} under the same settings and source, "
-            f"got {card.name} with seed {card.seed}{' under others' if card.name in request.title else ''}. "
-            f"Choose another --workspace, or remove this one first: rm -r {workspace.root}"
+            f"Expected {workspace.root} to be empty or to hold {request.title} from the same settings and source, "
+            f"got {card.name} with seed {card.seed} from another request. "
+            "Choose another --workspace, or remove this folder first if nothing in it is needed."
         )
     progress.note(f"{workspace.root} already holds {request.title}: nothing to do.")
     return card
@@ -137,7 +156,7 @@ def _check_ownership(workspace: Workspace) -> None:
         )
 
 
-def _write(workspace: Workspace, dataset: Dataset, split: Split, progress: Progress) -> None:
+def _write(workspace: Workspace, dataset: Dataset, split: Split, lawful: BoolArray, progress: Progress) -> None:
     """Writes all pieces under the partial folder."""
     partial = Workspace(workspace.root / _PARTIAL)
     if partial.root.exists():
@@ -155,13 +174,13 @@ def _write(workspace: Workspace, dataset: Dataset, split: Split, progress: Progr
         pq.write_table(table, path)
     if dataset.truth is not None:
         dataset.truth.save(partial.truth)
-    _write_shards(partial.devices, dataset, split, progress)
+    _write_shards(partial.devices, dataset, split, lawful, progress)
 
 
-def _write_shards(folder: Path, dataset: Dataset, split: Split, progress: Progress) -> None:
+def _write_shards(folder: Path, dataset: Dataset, split: Split, lawful: BoolArray, progress: Progress) -> None:
     """Writes what the devices hold: lawful events, each once, by person and time."""
     events = dataset.events.append_column("part", split.parts)
-    rows = np.flatnonzero(find_lawful(dataset.events))
+    rows = np.flatnonzero(lawful)
     ids = events.column("event_id").take(pa.array(rows)).to_pandas()
     events = events.take(pa.array(rows[~ids.duplicated().to_numpy()]))
     users = events.column("user_id").combine_chunks().dictionary_encode()

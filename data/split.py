@@ -62,7 +62,7 @@ def split_edge_cloud(events: pa.Table, settings: SplitSettings, lawful: BoolArra
     """Divides each history into consented log, private log and test (protocol E).
 
     Positives count, in the order of time (ties by `event_id`); another event goes to the part of its time. People
-    with fewer than `min_positives` are consented altogether.
+    with fewer than `min_positives` are consented altogether. Rows that repeat an `event_id` go where its earliest goes.
 
     Args:
       events: Raw events.
@@ -132,6 +132,7 @@ class _History:
 
     Attributes:
       rows: `[num_ordered]` int64, row numbers of the log.
+      copies: `[num_copies, 2]` int64, rows that repeat an `event_id`, each with the row that counts.
       user: `[num_ordered]` int32 codes from 0.
       time_ms: `[num_ordered]` int64.
       positive: `[num_ordered]` bool.
@@ -139,6 +140,7 @@ class _History:
     """
 
     rows: Int64Array
+    copies: Int64Array
     user: Int32Array
     time_ms: Int64Array
     positive: BoolArray
@@ -153,7 +155,7 @@ class _History:
         usable = known.to_numpy().astype(np.bool_)
         if lawful is not None:
             usable &= lawful
-        rows = np.flatnonzero(usable)
+        rows, copies = _part_copies(events, np.flatnonzero(usable))
         keys = pa.table(
             {
                 "user": pa.array(codes).take(users.indices.take(pa.array(rows))),
@@ -165,6 +167,7 @@ class _History:
         positives = pa.array(sorted(action.value for action in POSITIVE_ACTIONS))
         return cls(
             rows=rows[order.to_numpy()],
+            copies=copies,
             user=ordered.column("user").to_numpy().astype(np.int32),
             time_ms=ordered.column("timestamp_ms").to_numpy().astype(np.int64),
             positive=pc.is_in(ordered.column("action"), value_set=positives).to_numpy().astype(np.bool_),
@@ -195,9 +198,30 @@ class _History:
         return codes
 
 
+def _part_copies(events: pa.Table, rows: Int64Array) -> tuple[Int64Array, Int64Array]:
+    """Parts rows into those that count and those that repeat an id, each of these with the one that counts.
+
+    Of rows with the same id the earliest counts: were a copy counted too, one event could lie both in the cloud's log
+    and in the test. An absent id repeats nothing.
+    """
+    ids = events.column("event_id").take(pa.array(rows)).to_pandas()
+    repeated = rows[(ids.duplicated(keep=False) & ids.notna()).to_numpy()]
+    if not len(repeated):
+        return rows, np.empty((0, 2), np.int64)
+    names = ("event_id", "timestamp_ms", "user_id", "action", "item_id")
+    table = events.select(names).take(pa.array(repeated))
+    order = pc.sort_indices(table, [(name, "ascending") for name in names]).to_numpy()
+    ordered = table.column("event_id").take(pa.array(order)).to_pandas()
+    is_first = ~ordered.duplicated().to_numpy()
+    counting = repeated[order][np.maximum.accumulate(np.where(is_first, np.arange(len(order)), 0))]
+    copies = np.stack([repeated[order], counting], axis=1)[~is_first]
+    return np.setdiff1d(rows, copies[:, 0]), copies
+
+
 def _split(name: str, part_names: Sequence[str], history: _History, codes: Int8Array, events: pa.Table) -> Split:
     of_rows = np.zeros(events.num_rows, np.int8)
     of_rows[history.rows] = codes
+    of_rows[history.copies[:, 0]] = of_rows[history.copies[:, 1]]
     return Split(name, tuple(part_names), of_rows, _fingerprint(events.column("event_id"), part_names, of_rows))
 
 

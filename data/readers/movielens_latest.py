@@ -26,8 +26,12 @@ def read_movielens_latest_small(files: Files) -> Dataset:
     Raises:
       DatasetError: If a file is missing, truncated or not what it claims to be.
     """
-    columns = ("userId", "movieId", "rating", "timestamp")
-    table = read_columns(read_content(files, "ratings.csv"), "ratings.csv", separator=",", columns=columns)
+    table = read_columns(
+        read_content(files, "ratings.csv"),
+        "ratings.csv",
+        separator=",",
+        columns=("userId", "movieId", "rating", "timestamp"),
+    )
     ratings = to_integers(table, ["userId", "movieId", "timestamp"], "ratings.csv")
     if ratings.empty:
         raise DatasetError(
@@ -36,8 +40,13 @@ def read_movielens_latest_small(files: Files) -> Dataset:
     ratings = ratings.set_axis(["user_id", "movie_id", "rating", "timestamp"], axis=1)
     ratings["rating"] = _half_stars(ratings["rating"])
     ratings["time_ms"] = ratings["timestamp"] * 1_000
-    columns = ("movieId", "title", "genres")
-    movies = read_columns(read_content(files, "movies.csv"), "movies.csv", separator=",", columns=columns, quoted=True)
+    movies = read_columns(
+        read_content(files, "movies.csv"),
+        "movies.csv",
+        separator=",",
+        columns=("movieId", "title", "genres"),
+        quoted=True,
+    )
     movies = to_integers(movies, ["movieId"], "movies.csv").rename(columns={"movieId": "movie_id"})
     return Dataset(
         name="movielens-latest-small",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import io
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -39,26 +41,28 @@ def read_columns(
     if len(separator) > 1:
         # The fast parser knows separators of one byte; a tab occurs in none of the files that use two characters.
         content, separator = content.replace(separator.encode(), b"\t"), "\t"
+    options = {
+        "sep": separator,
+        "header": None if names else 0,
+        "names": None if names is None else list(names),
+        "dtype": dict.fromkeys(texts, str),
+        "encoding": encoding,
+        "quoting": csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE,
+    }
     try:
-        table = pd.read_csv(
-            io.BytesIO(content),
-            sep=separator,
-            header=None if names else 0,
-            names=None if names is None else list(names),
-            encoding=encoding,
-            quoting=0 if quoted else 3,
-            index_col=False,
-            dtype=dict.fromkeys(texts, str),
-            na_values=[""],
-            keep_default_na=False,
-            low_memory=False,
-        )
+        table = _parse(content, options)
     except (ValueError, pd.errors.ParserError) as error:
         raise DatasetError(
             f"Expected a table with {list(names or columns or ())} in {label}, got: {str(error).strip()}. "
             "Is it the right file, and whole?"
         ) from error
     return table if columns is None else _choose(table, columns, label)
+
+
+def _parse(content: bytes, options: dict[str, Any]) -> pd.DataFrame:
+    """Reads with "" as the only mark of a missing value: a movie may be called "NA"."""
+    stream = io.BytesIO(content)
+    return pd.read_csv(stream, index_col=False, na_values=[""], keep_default_na=False, low_memory=False, **options)
 
 
 def _choose(table: pd.DataFrame, columns: Sequence[str], label: str) -> pd.DataFrame:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from data.world.clock import DAY_MS, WORLD_START_MS
@@ -111,7 +113,7 @@ def category_name(index: int) -> str:
     return CATEGORY_NAMES[index] if index < len(CATEGORY_NAMES) else f"category {index + 1}"
 
 
-def unit(vectors: Float32Array) -> Float32Array:
+def unit(vectors: npt.NDArray[np.floating[Any]]) -> Float32Array:
     """Returns `[..., dim]` vectors of length 1, float32."""
     return (vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-6)).astype(np.float32)
 
