@@ -1,0 +1,107 @@
+"""The device's half of the cascade: a query vector from the private history, and a new order of the candidates.
+
+Runs wherever a device runs, and on the server for thin clients. Knows no index and no catalogue: vectors come from
+the caller's cache.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from recsys.contracts.arrays import Float32Array
+from recsys.errors import ContractError
+from recsys.features.history import standardise
+from recsys.runtime.tower import Tower
+
+
+class QueryEncoder:
+    """Encodes a history of item vectors into a query vector."""
+
+    def __init__(self, model: bytes, history_length: int) -> None:
+        """Loads the query tower.
+
+        Args:
+          model: LiteRT flatbuffer with the signature `encode`.
+          history_length: How many items the tower reads (`Manifest.history_length`).
+
+        Raises:
+          BundleError: If the bytes are no query tower.
+        """
+        self._tower = Tower(model, "encode")
+        self.history_length = history_length
+
+    def encode(self, history: Float32Array) -> Float32Array:
+        """Returns the query vector, `[dim]` float32.
+
+        Args:
+          history: `[num_items, dim]` float32, oldest first; the last `history_length` rows are read.
+
+        Raises:
+          ContractError: If `history` is no matrix.
+        """
+        padded, mask = pad_vectors(history, self.history_length)
+        return self._tower(history=padded[None], history_mask=mask[None])["query"][0]
+
+
+class Reranker:
+    """Scores the cloud's candidates anew with the device re-ranking tower."""
+
+    def __init__(self, model: bytes, history_length: int) -> None:
+        """Loads the device tower.
+
+        Args:
+          model: LiteRT flatbuffer with the signature `rerank`.
+          history_length: How many recent items the tower attends to (`DeviceSettings.history_length`).
+
+        Raises:
+          BundleError: If the bytes are no device tower.
+        """
+        self._tower = Tower(model, "rerank")
+        self.history_length = history_length
+
+    def rerank(
+        self, candidates: Float32Array, cloud_scores: Float32Array, query: Float32Array, history: Float32Array
+    ) -> Float32Array:
+        """Returns a score per candidate, `[num_candidates]` float32, higher is better.
+
+        Args:
+          candidates: `[num_candidates, dim]` float32 item vectors.
+          cloud_scores: `[num_candidates]` float32, as the cloud sent them (any scale).
+          query: `[dim]` float32, the device's own query vector.
+          history: `[num_items, dim]` float32 vectors of private behaviour, oldest first.
+
+        Raises:
+          ContractError: If shapes do not fit each other.
+        """
+        if candidates.ndim != 2 or cloud_scores.shape != candidates.shape[:1] or query.shape != candidates.shape[1:]:
+            raise ContractError(
+                "Expected `candidates` [num, dim], `cloud_scores` [num] and `query` [dim], "
+                f"got {list(candidates.shape)}, {list(cloud_scores.shape)} and {list(query.shape)}."
+            )
+        if len(candidates) == 0:
+            return np.zeros(0, np.float32)
+        padded, mask = pad_vectors(history, self.history_length)
+        return self._tower(
+            candidates=candidates[None].astype(np.float32),
+            cloud_scores=standardise(cloud_scores.astype(np.float32))[None],
+            query=query[None].astype(np.float32),
+            history=padded[None],
+            history_mask=mask[None],
+        )["score"][0]
+
+
+def pad_vectors(history: Float32Array, length: int) -> tuple[Float32Array, Float32Array]:
+    """Returns the last `length` rows as `[length, dim]` float32, zero rows on the left, and their mask `[length]`.
+
+    Raises:
+      ContractError: If `history` is not `[num_items, dim]`.
+    """
+    if history.ndim != 2:
+        raise ContractError(f"Expected `history` [num_items, dim], got {list(history.shape)}.")
+    recent = history[-length:]
+    padded = np.zeros((length, history.shape[1]), np.float32)
+    mask = np.zeros(length, np.float32)
+    if len(recent):
+        padded[-len(recent) :] = recent
+        mask[-len(recent) :] = 1.0
+    return padded, mask
