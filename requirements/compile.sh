@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Recompiles the three hashed locks from setup.cfg. Needs uv; run it only to change a version.
+# Recompiles the hashed locks: three from setup.cfg, and the installer's own. Needs uv; run it only to change a version.
 #   requirements/compile.sh [--upgrade]
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -16,3 +16,6 @@ lock all.txt cloud federated device serving dev
 # The smaller locks keep the versions of the large one, so that all sides run the same code.
 cp requirements/all.txt requirements/serving.txt && lock serving.txt serving
 cp requirements/all.txt requirements/device.txt && lock device.txt device
+# What installs them: uv, and the setuptools that builds Tandem where a small lock has none.
+printf 'setuptools\nuv\n' | uv pip compile - ${UPGRADE:-} --constraint requirements/all.txt --python-version 3.11 \
+  --generate-hashes --no-header --no-emit-index-url --no-annotate --quiet --output-file requirements/bootstrap.txt

@@ -1,0 +1,44 @@
+# Tandem's few everyday commands. `make` alone lists them.
+#   make PYTHON=/path/to/python3.11 …   another interpreter
+#   make demo DATA=movielens-1m         the demo on real data
+#   make test ARGS="-k index"           arguments for pytest
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint format locks clean
+
+PYTHON ?=
+DATA ?= synthetic
+ARGS ?=
+BIN := .venv/bin
+export PYTHON
+
+help: ## List the commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## Make .venv from the hashed lock (does nothing when it is up to date)
+	@requirements/install.sh all
+
+demo: setup ## Run the whole loop once: ingest, train, federate, evaluate, serve
+	@echo "[demo] tandem demo --data $(DATA)" >&2
+	@$(BIN)/tandem demo --data $(DATA) $(ARGS)
+
+test: setup ## Run all tests, the style and type checks and the import contracts among them
+	@echo "[test] pytest $(ARGS)" >&2
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: setup ## Run only ruff, mypy and the import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: setup ## Rewrite the code in the house style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+locks: ## Recompile the hashed locks from setup.cfg (needs uv)
+	requirements/compile.sh
+
+clean: ## Remove .venv, caches and build products (workspaces such as .tandem stay)
+	rm -rf .venv build *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
