@@ -1,0 +1,92 @@
+"""Towers as LiteRT models with one named signature each; built-in operations only."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping
+
+import tensorflow as tf
+
+from recsys.features.catalogue import MAX_CATEGORIES
+from recsys.features.ranking import RANKING_FEATURES
+from recsys.models.item_tower import ItemTower
+from recsys.models.query_tower import QueryTower
+from recsys.models.ranker import Ranker
+
+
+def export_item_tower(tower: ItemTower) -> bytes:
+    """Returns the tower with the signature `embed`.
+
+    `item_index` `[num]` int32, `categories` `[num, MAX_CATEGORIES]` int32 → `vector` `[num, dim]` float32.
+    """
+
+    def embed(item_index: tf.Tensor, categories: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"vector": tower(item_index, categories)}
+
+    shapes = {
+        "item_index": tf.TensorSpec([None], tf.int32),
+        "categories": tf.TensorSpec([None, MAX_CATEGORIES], tf.int32),
+    }
+    return _convert(tower, embed, shapes)
+
+
+def export_query_tower(tower: QueryTower) -> bytes:
+    """Returns the tower with the signature `encode`.
+
+    `history` `[1, history_length, dim]` float32, `history_mask` `[1, history_length]` float32 → `query` `[1, dim]`.
+    """
+
+    def encode(history: tf.Tensor, history_mask: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"query": tower.encode_last(history, history_mask)}
+
+    shapes = {
+        "history": tf.TensorSpec([1, tower.history_length, tower.dim]),
+        "history_mask": tf.TensorSpec([1, tower.history_length]),
+    }
+    return _convert(tower, encode, shapes)
+
+
+def export_ranker(ranker: Ranker) -> bytes:
+    """Returns the ranker with the signature `rank`.
+
+    `query` `[1, dim]`, `candidates` `[1, num_candidates, dim]`, `features` `[1, num_candidates, num_features]` →
+    `score` `[1, num_candidates]`, all float32.
+    """
+
+    def rank(query: tf.Tensor, candidates: tf.Tensor, features: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"score": ranker({"query": query, "candidates": candidates, "features": features})}
+
+    shapes = {
+        "query": tf.TensorSpec([1, ranker.dim]),
+        "candidates": tf.TensorSpec([1, None, ranker.dim]),
+        "features": tf.TensorSpec([1, None, len(RANKING_FEATURES)]),
+    }
+    return _convert(ranker, rank, shapes)
+
+
+def export_device_tower(tower: tf.keras.Model) -> bytes:
+    """Returns the tower with the signature `rerank`; inputs and output as of `build_device_tower`, batch 1."""
+
+    def rerank(
+        candidates: tf.Tensor, cloud_scores: tf.Tensor, query: tf.Tensor, history: tf.Tensor, history_mask: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        inputs = {"candidates": candidates, "cloud_scores": cloud_scores, "query": query, "history": history}
+        return dict(tower({**inputs, "history_mask": history_mask}))
+
+    shapes = {name: tf.TensorSpec([1, *tensor.shape[1:]]) for name, tensor in tower.input.items()}
+    return _convert(tower, rerank, shapes)
+
+
+def _convert(
+    model: tf.keras.Model, function: Callable[..., dict[str, tf.Tensor]], shapes: Mapping[str, tf.TensorSpec]
+) -> bytes:
+    """Traces `function` over `model` and converts it; the signature bears the function's name."""
+    holder = tf.Module()
+    holder.weights = list(model.weights)  # alone: a Keras model would bring its own traces into the saved model
+    specs = {name: tf.TensorSpec(spec.shape, spec.dtype, name) for name, spec in shapes.items()}
+    traced = tf.function(function).get_concrete_function(**specs)
+    with tempfile.TemporaryDirectory() as folder:
+        tf.saved_model.save(holder, folder, signatures={function.__name__: traced})
+        converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=[function.__name__])
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+        return converter.convert()
