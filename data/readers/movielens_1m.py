@@ -71,7 +71,9 @@ def _read_ordered(files: Files, checked: bool) -> tuple[pd.DataFrame, tuple[str,
     pairs = to_integers(table[~outside], ["user_id", "movie_id", "seq_pos"], _ORDERED)
     pairs = pairs.sort_values(["user_id", "seq_pos"], ignore_index=True)
     user = pd.factorize(pairs["user_id"])[0].astype(np.int64)
-    pairs["time_ms"] = _lay_out_times(user, pairs["timestamp"])
+    # The one known row of a user may lie outside the 5-core; its time serves all the same.
+    last = pairs["user_id"].map(table.groupby("user_id")["timestamp"].max())
+    pairs["time_ms"] = _lay_out_times(user, pairs["timestamp"], last)
     untimed = pairs["timestamp"].isna().groupby(user).any()
     notes = (
         f"{int(outside.sum()):,} pairs outside the 5-core are left out.",
@@ -80,14 +82,14 @@ def _read_ordered(files: Files, checked: bool) -> tuple[pd.DataFrame, tuple[str,
     return pairs, notes
 
 
-def _lay_out_times(user: Int64Array, timestamp: pd.Series[float]) -> Int64Array:
+def _lay_out_times(user: Int64Array, timestamp: pd.Series[float], last: pd.Series[float]) -> Int64Array:
     """Times in ms that rise strictly within a user: the real ones where all are known, else a ladder of 1 s."""
     by_user = timestamp.groupby(user)
     size, known = by_user.transform("size").to_numpy(), by_user.transform("count").to_numpy()
-    last = by_user.transform("max").fillna(_UNKNOWN_TIME_S).to_numpy().astype(np.int64) * 1_000
+    last_ms = last.fillna(_UNKNOWN_TIME_S).to_numpy().astype(np.int64) * 1_000
     from_end = size - 1 - by_user.cumcount().to_numpy()
     real = (timestamp.fillna(0).to_numpy() * 1_000).astype(np.int64)
-    return spread_ties(user, np.where(known == size, real, last - from_end * _SPACING_MS))
+    return spread_ties(user, np.where(known == size, real, last_ms - from_end * _SPACING_MS))
 
 
 def _read_ratings(files: Files, checked: bool) -> tuple[pd.DataFrame, tuple[str, ...]]:

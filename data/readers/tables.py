@@ -49,20 +49,17 @@ def read_columns(
         "encoding": encoding,
         "quoting": csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE,
     }
-    try:
-        table = _parse(content, options)
-    except (ValueError, pd.errors.ParserError) as error:
-        raise DatasetError(
-            f"Expected a table with {list(names or columns or ())} in {label}, got: {str(error).strip()}. "
-            "Is it the right file, and whole?"
-        ) from error
+    table = _parse(content, options, f"Expected a table with {list(names or columns or ())} in {label}")
     return table if columns is None else _choose(table, columns, label)
 
 
-def _parse(content: bytes, options: dict[str, Any]) -> pd.DataFrame:
+def _parse(content: bytes, options: dict[str, Any], expected: str) -> pd.DataFrame:
     """Reads with "" as the only mark of a missing value: a movie may be called "NA"."""
     stream = io.BytesIO(content)
-    return pd.read_csv(stream, index_col=False, na_values=[""], keep_default_na=False, low_memory=False, **options)
+    try:
+        return pd.read_csv(stream, index_col=False, na_values=[""], keep_default_na=False, low_memory=False, **options)
+    except (ValueError, pd.errors.ParserError) as error:
+        raise DatasetError(f"{expected}, got: {str(error).strip()}. Is it the right file, and whole?") from error
 
 
 def _choose(table: pd.DataFrame, columns: Sequence[str], label: str) -> pd.DataFrame:
