@@ -1,0 +1,240 @@
+"""Replays the held-out period of each person: what the cloud alone would have shown, and what the device makes of it.
+
+Protocol E: the cloud knows the consented log; the device also knows its private log, which grows with every held-out
+event. Each held-out positive event is one request. In every arm the device hides what the person has already chosen
+(on the feed; streamers may be watched again), so that no arm gains by the filter alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+
+from data.truth import Truth
+from recsys.cascade.cloud import CloudModel, Proposal
+from recsys.cascade.rerank import Reranker
+from recsys.contracts.arrays import BoolArray, Float32Array, Int8Array, Int32Array, Int64Array
+from recsys.contracts.events import ACTION_CODES, POSITIVE_ACTIONS, SURFACE_CODES, Action, Surface
+from recsys.metrics.ranking import MISSED, auc, rank_of
+
+ARMS: Final = ("cloud_only", "cloud_query", "cloud_device", "full_loop")
+"""cloud_only: the cloud with what it knows. cloud_query: the device sends its private query vector. cloud_device: the
+device re-ranks the list of cloud_only. full_loop: it sends the vector and re-ranks the answer."""
+
+BOUNDS: Final = ("popularity", "oracle")
+"""What any arm must beat, and (synthetic worlds only) what none can."""
+
+CONSENTED, PRIVATE, HELDOUT = 0, 1, 2
+_POSITIVE_CODES: Final = np.asarray([ACTION_CODES[action] for action in sorted(POSITIVE_ACTIONS)], np.int8)
+_SURFACES: Final = tuple(Surface)
+_SLATE_GAP_MS: Final = 30 * 60 * 1_000
+"""Impressions further apart than half an hour belong to different slates."""
+
+
+@dataclass(frozen=True)
+class UserLog:
+    """Every event that one person's device holds, in time order.
+
+    Attributes:
+      item_indexes: `[num_events]` int32.
+      actions: `[num_events]` int8, codes of `ACTION_CODES`.
+      surfaces: `[num_events]` int8, codes of `SURFACE_CODES`.
+      timestamps_ms: `[num_events]` int64.
+      parts: `[num_events]` int8: consented, private or held out.
+    """
+
+    user_id: str
+    tier: str
+    item_indexes: Int32Array
+    actions: Int8Array
+    surfaces: Int8Array
+    timestamps_ms: Int64Array
+    parts: Int8Array
+
+    @property
+    def positive(self) -> BoolArray:
+        """`[num_events]` bool: interest in a known item."""
+        return np.isin(self.actions, _POSITIVE_CODES) & (self.item_indexes > 0)
+
+
+@dataclass
+class UserReplay:
+    """Ranks and list AUCs of one person, per arm.
+
+    Attributes:
+      ranks: arm to one rank per held-out event (`MISSED` where the item was not proposed).
+      surfaces: surface of each held-out event.
+      aucs: arm to the AUC of each list with both classes.
+    """
+
+    user_id: str
+    tier: str
+    surfaces: list[Surface] = field(default_factory=list)
+    ranks: dict[str, list[int]] = field(default_factory=dict)
+    aucs: dict[str, list[float]] = field(default_factory=dict)
+
+    def add_rank(self, arm: str, rank: int) -> None:
+        """Appends the rank of an event."""
+        self.ranks.setdefault(arm, []).append(rank)
+
+    def add_auc(self, arm: str, value: float | None) -> None:
+        """Appends the AUC of a list, unless a class was absent."""
+        if value is not None:
+            self.aucs.setdefault(arm, []).append(value)
+
+
+@dataclass(frozen=True)
+class Replayer:
+    """Replays people against one bundle."""
+
+    cloud: CloudModel
+    reranker: Reranker
+    truth: Truth | None
+    num_candidates: int
+
+    def replay(self, log: UserLog) -> UserReplay:
+        """Returns the ranks of one person's held-out events in every arm."""
+        result = UserReplay(log.user_id, log.tier)
+        person = _Person(self, log)
+        for row in np.flatnonzero(log.positive & (log.parts == HELDOUT)):
+            self._replay_event(person, int(row), result)
+        for slate in _slates(log):
+            self._replay_slate(person, slate, result)
+        return result
+
+    def _replay_event(self, person: _Person, row: int, result: UserReplay) -> None:
+        log = person.log
+        target, surface = int(log.item_indexes[row]), _SURFACES[log.surfaces[row]]
+        now_ms, history = int(log.timestamps_ms[row]), person.history(row)
+        query = self.cloud.encode(history)
+        stale = person.stale_proposal(surface, now_ms)
+        fresh = self.cloud.propose(
+            query,
+            person.consented,
+            surface,
+            self.num_candidates,
+            now_ms,
+            _hidden(person.consented, surface, self.cloud),
+        )
+        hidden = _hidden(history, surface, self.cloud)
+        result.surfaces.append(surface)
+        for name, proposal, arm in (("cloud_only", stale, "cloud_device"), ("cloud_query", fresh, "full_loop")):
+            shown = ~np.isin(proposal.item_indexes, hidden)
+            items, scores = proposal.item_indexes[shown], proposal.scores[shown]
+            reranked = self._rerank(items, scores, query, history)
+            result.add_rank(name, rank_of(target, items))
+            result.add_rank(arm, rank_of(target, items[np.lexsort((items, -reranked))]))
+            if not person.has_impressions:
+                result.add_auc(name, auc(scores, items == target))
+                result.add_auc(arm, auc(reranked, items == target))
+        self._bound(person, target, surface, now_ms, hidden, result)
+
+    def _bound(
+        self, person: _Person, target: int, surface: Surface, now_ms: int, hidden: Int32Array, result: UserReplay
+    ) -> None:
+        """Ranks the target among all that could be shown: by popularity, and by the true relevance where known."""
+        allowed = self.cloud.catalogue.on_surface(surface).copy()
+        if surface is Surface.LIVE:
+            allowed &= self.cloud.rooms.open_items(now_ms, self.cloud.catalogue.num_items)
+        allowed[hidden] = False
+        result.add_rank("popularity", _full_rank(self.cloud.catalogue.positives, target, allowed))
+        if self.truth is not None:
+            relevance = np.zeros(len(allowed), np.float32)
+            relevance[self.cloud.catalogue.index_of(self.truth.item_ids)] = self.truth.relevance(
+                person.log.user_id, now_ms
+            )
+            result.add_rank("oracle", _full_rank(relevance, target, allowed))
+
+    def _replay_slate(self, person: _Person, slate: Slate, result: UserReplay) -> None:
+        """AUC of chosen against passed over, among what the person was really shown."""
+        history = person.history(slate.first_row)
+        fresh = self.cloud.encode(history)
+        candidates = self.cloud.vectors[slate.item_indexes]
+        for name, query, arm in (("cloud_only", person.query, "cloud_device"), ("cloud_query", fresh, "full_loop")):
+            scores = self.cloud.rank(query, person.consented, slate.item_indexes, candidates @ query)
+            result.add_auc(name, auc(scores, slate.chosen))
+            result.add_auc(arm, auc(self._rerank(slate.item_indexes, scores, fresh, history), slate.chosen))
+
+    def _rerank(
+        self, items: Int32Array, scores: Float32Array, query: Float32Array, history: Int32Array
+    ) -> Float32Array:
+        recent = self.cloud.vectors[history[-self.reranker.history_length :]]
+        return self.reranker.rerank(self.cloud.vectors[items], scores, query, recent)
+
+
+class _Person:
+    """One log with what is computed once from it."""
+
+    def __init__(self, replayer: Replayer, log: UserLog) -> None:
+        self.log = log
+        self._cloud = replayer.cloud
+        self._count = replayer.num_candidates
+        self._positive_rows = np.flatnonzero(log.positive)
+        self.consented: Int32Array = log.item_indexes[log.positive & (log.parts == CONSENTED)]
+        self.query = self._cloud.encode(self.consented)
+        self.has_impressions = bool((log.actions == ACTION_CODES[Action.IMPRESSION]).any())
+        self._feed: Proposal | None = None
+
+    def history(self, row: int) -> Int32Array:
+        """What the device knows before event `row`: item indexes of earlier positives, `[num]` int32."""
+        return self.log.item_indexes[self._positive_rows[self._positive_rows < row]]
+
+    def stale_proposal(self, surface: Surface, now_ms: int) -> Proposal:
+        """What the cloud proposes from the consented log; on the feed it does not depend on the moment."""
+        if surface is Surface.FEED and self._feed is not None:
+            return self._feed
+        hidden = _hidden(self.consented, surface, self._cloud)
+        proposal = self._cloud.propose(self.query, self.consented, surface, self._count, now_ms, hidden)
+        if surface is Surface.FEED:
+            self._feed = proposal
+        return proposal
+
+
+@dataclass(frozen=True)
+class Slate:
+    """Items shown together and which of them were chosen.
+
+    Attributes:
+      item_indexes: `[num_shown]` int32.
+      chosen: `[num_shown]` bool.
+    """
+
+    first_row: int
+    item_indexes: Int32Array
+    chosen: BoolArray
+
+
+def _slates(log: UserLog) -> list[Slate]:
+    """Held-out impressions, cut where the person paused; an item counts as chosen if the same slate has a positive."""
+    held = log.parts == HELDOUT
+    shown_rows = np.flatnonzero(held & (log.actions == ACTION_CODES[Action.IMPRESSION]) & (log.item_indexes > 0))
+    if len(shown_rows) == 0:
+        return []
+    cuts = np.flatnonzero(np.diff(log.timestamps_ms[shown_rows]) > _SLATE_GAP_MS) + 1
+    slates = []
+    for rows in np.split(shown_rows, cuts):
+        until_ms = log.timestamps_ms[rows[-1]] + _SLATE_GAP_MS
+        within = held & (log.timestamps_ms >= log.timestamps_ms[rows[0]]) & (log.timestamps_ms <= until_ms)
+        items = np.unique(log.item_indexes[rows])
+        disliked = log.item_indexes[within & (log.actions == ACTION_CODES[Action.DISLIKE])]
+        chosen = np.isin(items, log.item_indexes[within & log.positive]) & ~np.isin(items, disliked)
+        slates.append(Slate(int(rows[0]), items, chosen))
+    return slates
+
+
+def _hidden(history: Int32Array, surface: Surface, cloud: CloudModel) -> Int32Array:
+    """What is not shown again: on the feed everything already chosen, on the live surface nothing."""
+    if surface is Surface.LIVE:
+        return np.zeros(0, np.int32)
+    return history[cloud.catalogue.surfaces[history] == SURFACE_CODES[surface]]
+
+
+def _full_rank(scores: Float32Array, target: int, allowed: BoolArray) -> int:
+    """Place of `target` among the allowed items by `[num_items + 1]` scores, ties broken by item index."""
+    if not allowed[target]:
+        return MISSED
+    better = (scores > scores[target]) & allowed
+    earlier = (scores == scores[target]) & allowed & (np.arange(len(scores)) < target)
+    return int(better.sum() + earlier.sum())
