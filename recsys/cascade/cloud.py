@@ -75,7 +75,7 @@ class CloudModel:
             vectors=catalogue.align(read_snapshot(bundle.read_bytes(names.EMBEDDINGS_FILE))),
             rooms=RoomSchedule.from_table(rooms, catalogue),
             index=FaissIndex.load(bundle.path(names.INDEX_FILE)),
-            encoder=QueryEncoder(bundle.read_bytes(names.QUERY_TOWER_FILE), bundle.manifest.history_length),
+            encoder=QueryEncoder(bundle.read_bytes(names.QUERY_TOWER_FILE)),
             ranker=Tower(bundle.read_bytes(names.RANKER_FILE), "rank"),
         )
 

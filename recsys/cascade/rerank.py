@@ -17,18 +17,17 @@ from recsys.runtime.tower import Tower
 class QueryEncoder:
     """Encodes a history of item vectors into a query vector."""
 
-    def __init__(self, model: bytes, history_length: int) -> None:
-        """Loads the query tower.
+    def __init__(self, model: bytes) -> None:
+        """Loads the query tower, which says itself how many items it reads.
 
         Args:
           model: LiteRT flatbuffer with the signature `encode`.
-          history_length: How many items the tower reads (`Manifest.history_length`).
 
         Raises:
           BundleError: If the bytes are no query tower.
         """
         self._tower = Tower(model, "encode")
-        self.history_length = history_length
+        self.history_length = self._tower.input_shape("history")[1]
 
     def encode(self, history: Float32Array) -> Float32Array:
         """Returns the query vector, `[dim]` float32.
@@ -46,18 +45,17 @@ class QueryEncoder:
 class Reranker:
     """Scores the cloud's candidates anew with the device re-ranking tower."""
 
-    def __init__(self, model: bytes, history_length: int) -> None:
-        """Loads the device tower.
+    def __init__(self, model: bytes) -> None:
+        """Loads the device tower, which says itself how many recent items it attends to.
 
         Args:
           model: LiteRT flatbuffer with the signature `rerank`.
-          history_length: How many recent items the tower attends to (`DeviceSettings.history_length`).
 
         Raises:
           BundleError: If the bytes are no device tower.
         """
         self._tower = Tower(model, "rerank")
-        self.history_length = history_length
+        self.history_length = self._tower.input_shape("history")[1]
 
     def rerank(
         self, candidates: Float32Array, cloud_scores: Float32Array, query: Float32Array, history: Float32Array

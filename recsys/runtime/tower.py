@@ -36,12 +36,24 @@ class Tower:
         self._model = model
         self._signature = signature
         self._local = threading.local()
-        self._inputs = set(self._runner().get_input_details())
+        self._inputs: dict[str, Any] = self._runner().get_input_details()
 
     @property
     def size_bytes(self) -> int:
         """Size of the model."""
         return len(self._model)
+
+    def input_shape(self, name: str) -> tuple[int, ...]:
+        """Returns the shape that the model declares for an input; -1 stands for a free axis.
+
+        Raises:
+          BundleError: If the signature has no such input.
+        """
+        if name not in self._inputs:
+            raise BundleError(
+                f"Expected the input {name!r} of signature {self._signature!r}, got {sorted(self._inputs)}."
+            )
+        return tuple(int(size) for size in self._inputs[name]["shape_signature"])
 
     def __call__(self, **inputs: Any) -> Mapping[str, Float32Array]:
         """Runs the signature.
@@ -55,7 +67,7 @@ class Tower:
         Raises:
           BundleError: If inputs are missing or unknown; the bundle and the caller are of different versions.
         """
-        if set(inputs) != self._inputs:
+        if inputs.keys() != self._inputs.keys():
             raise BundleError(
                 f"Expected inputs {sorted(self._inputs)} for tower signature {self._signature!r}, got {sorted(inputs)}."
             )
