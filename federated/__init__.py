@@ -1,0 +1,1 @@
+"""Federation: the device, and the simulation of many of them. Importing this package imports nothing heavy."""

@@ -1,0 +1,1 @@
+"""Rounds over simulated devices: the only room that imports TensorFlow Federated, and only inside its modules."""
