@@ -1,0 +1,1 @@
+"""What people keep of an evaluation: one JSON file and one self-contained page."""

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from recsys.contracts.embeddings import EmbeddingSnapshot
+from recsys.contracts.events import Surface
+from recsys.errors import ContractError
+from recsys.features.catalogue import VOCABULARY_SCHEMA, Catalogue
+from recsys.features.ranking import RANKING_FEATURES, ranking_features
+
+
+def build_catalogue() -> Catalogue:
+    rows = [
+        {
+            "item_id": "a",
+            "surface": 0,
+            "category_indexes": [1],
+            "num_impressions": 10,
+            "num_positives": 4,
+            "num_recent": 1,
+        },
+        {
+            "item_id": "b",
+            "surface": 0,
+            "category_indexes": [2, 1],
+            "num_impressions": 0,
+            "num_positives": 0,
+            "num_recent": 0,
+        },
+        {
+            "item_id": "s",
+            "surface": 1,
+            "category_indexes": [],
+            "num_impressions": 5,
+            "num_positives": 5,
+            "num_recent": 5,
+        },
+    ]
+    schema = VOCABULARY_SCHEMA.with_metadata({"num_categories": "2"})
+    return Catalogue.from_vocabulary(pa.Table.from_pylist(rows, schema=schema))
+
+
+def test_items_are_numbered_from_one_and_unknown_ones_are_zero():
+    catalogue = build_catalogue()
+    assert catalogue.index_of(["b", "nobody", "a"]).tolist() == [2, 0, 1]
+    assert catalogue.ids_of(np.asarray([3, 1], np.int32)) == ["s", "a"]
+
+
+def test_padding_belongs_to_no_surface():
+    assert build_catalogue().on_surface(Surface.FEED).tolist() == [False, True, True, False]
+    assert build_catalogue().on_surface(Surface.LIVE).tolist() == [False, False, False, True]
+
+
+def test_vectors_are_aligned_by_id_with_a_zero_row_for_padding():
+    snapshot = EmbeddingSnapshot(("a", "b", "s"), np.asarray([[1], [2], [3]], np.float32))
+    assert build_catalogue().align(snapshot).tolist() == [[0], [1], [2], [3]]
+
+
+def test_a_missing_vector_is_named():
+    snapshot = EmbeddingSnapshot(("a", "b"), np.ones((2, 1), np.float32))
+    with pytest.raises(ContractError, match="got none for 1, the first 's'"):
+        build_catalogue().align(snapshot)
+
+
+def test_another_table_is_no_vocabulary():
+    with pytest.raises(ContractError, match="Expected a vocabulary with columns"):
+        Catalogue.from_vocabulary(pa.table({"item_id": ["a"]}))
+
+
+def test_ranking_features_are_what_their_names_say():
+    vectors = np.asarray([[0, 0], [1, 0], [0, 1], [1, 0]], np.float32)
+    features = ranking_features(
+        candidates=np.asarray([[1, 2]], np.int32),
+        scores=np.asarray([[3.0, 1.0]], np.float32),
+        histories=np.asarray([[0, 1]], np.int32),
+        catalogue=build_catalogue(),
+        vectors=vectors,
+    )
+    first = dict(zip(RANKING_FEATURES, features[0, 0].tolist(), strict=True))
+    assert first["retrieval_score"] == 1.0
+    assert first["log_positives"] == pytest.approx(np.log(5))
+    assert first["log_recent"] == pytest.approx(np.log(2))
+    assert first["click_rate"] == pytest.approx(5 / 24)  # (4 + 1) / (10 + 4 + 10)
+    assert first["category_affinity"] == 1.0  # the whole history is of category 1
+    assert first["max_similarity"] == pytest.approx(1.0)
+    second = dict(zip(RANKING_FEATURES, features[0, 1].tolist(), strict=True))
+    assert second["category_affinity"] == 0.5  # category 1 counts, category 2 does not
+    assert second["max_similarity"] == pytest.approx(0.0)
