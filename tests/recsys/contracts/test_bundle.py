@@ -39,5 +39,5 @@ def test_text_that_is_no_manifest_is_refused(text):
 
 def test_a_manifest_of_another_schema_version_is_refused_with_the_cure():
     text = json.dumps({"schema_version": 99})
-    with pytest.raises(BundleError, match="schema version 1, got 99. Publish the bundle again"):
+    with pytest.raises(BundleError, match=r"schema version 1, got 99\. Publish the bundle again"):
         Manifest.from_json(text)

@@ -43,5 +43,5 @@ def test_a_column_of_another_type_is_named():
 
 
 def test_an_unknown_table_is_refused():
-    with pytest.raises(ContractError, match="a table out of .*, got 'planet'"):
+    with pytest.raises(ContractError, match=r"a table out of .*, got 'planet'"):
         arrow_schema("planet")
