@@ -1,10 +1,11 @@
 """The device's re-ranking tower: small, stateless, fed with what only the device knows.
 
 Target attention over recent private behaviour: Deep Interest Network for Click-Through Rate Prediction, Zhou et al.,
-KDD 2018. Deviations: attention by scaled inner products and recency, softmaxed, in place of a network per pair; vectors come from
-the cloud and are not trained; the output is a correction to the cloud's score and to the device's own query's.
+KDD 2018. Deviations: attention by similarity and recency, softmaxed, in place of a network per pair; vectors come
+from the cloud and are not trained; the output is a correction to the cloud's score and to the device's own query's.
 
-Plain dense layers and built-in operations alone, so that the same tower trains under federated learning and runs under LiteRT.
+Plain dense layers and built-in operations alone, so that one tower trains under federated learning and runs under
+LiteRT.
 """
 
 from __future__ import annotations

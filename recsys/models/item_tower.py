@@ -27,9 +27,8 @@ class ItemTower(tf.keras.Model):
         self.num_items = num_items
         self.dim = dim
         self._id_dropout = id_dropout
-        initializer = tf.keras.initializers.RandomNormal(stddev=dim**-0.5)
-        self._ids = tf.keras.layers.Embedding(num_items + 1, dim, initializer, name="item_ids")
-        self._categories = tf.keras.layers.Embedding(num_categories + 1, dim, initializer, name="categories")
+        self._ids = _table(num_items + 1, dim, "item_ids")
+        self._categories = _table(num_categories + 1, dim, "categories")
         self._content = tf.keras.layers.Dense(dim, name="content")
         self._ids.build(None)
         self._categories.build(None)
@@ -53,3 +52,9 @@ class ItemTower(tf.keras.Model):
         present = tf.cast(categories > 0, tf.float32)
         total = tf.reduce_sum(self._categories(categories) * present[:, :, None], axis=1)
         return total / tf.maximum(tf.reduce_sum(present, axis=1, keepdims=True), 1.0)
+
+
+def _table(num_rows: int, dim: int, name: str) -> tf.keras.layers.Embedding:
+    """An embedding whose rows are of about unit length, so that scores start at a scale that a softmax can use."""
+    initializer = tf.keras.initializers.RandomNormal(stddev=dim**-0.5)
+    return tf.keras.layers.Embedding(num_rows, dim, initializer, name=name)

@@ -3,7 +3,8 @@
 Self-Attentive Sequential Recommendation, Kang and McAuley, ICDM 2018. Deviations: it reads item *vectors* and so
 holds no id table (a device feeds it from its vector cache, and items it never saw work by their content); layers
 are normalised before, not after, attention; a bias per head learns how much an item counts by how many places
-back it lies (as in T5: Raffel et al., JMLR 2020), beside SASRec's learned positions; an empty history has a learned vector of its own.
+back it lies (as in T5: Raffel et al., JMLR 2020), beside SASRec's learned positions; an empty history has a learned
+vector of its own.
 """
 
 from __future__ import annotations
@@ -32,9 +33,8 @@ class QueryTower(tf.keras.Model):
         self.dim = dim
         self.history_length = history_length
         self._dropout = dropout
-        small = tf.keras.initializers.RandomNormal(stddev=0.02)
-        self._positions = self.add_weight("positions", (history_length, dim), initializer=small)
-        self._empty = self.add_weight("empty_history", (dim,), initializer=small)
+        self._positions = self.add_weight("positions", (history_length, dim), initializer=_small())
+        self._empty = self.add_weight("empty_history", (dim,), initializer=_small())
         self._blocks = [
             AttentionBlock(dim, history_length, num_heads, dropout, name=f"block_{number}")
             for number in range(num_blocks)
@@ -136,6 +136,10 @@ class AttentionBlock(tf.keras.layers.Layer):
         slots = tf.range(self._length)
         distance = tf.maximum(slots[start:, None] - slots[None, :], 0)
         return tf.transpose(tf.gather(self._distance_bias, distance), [2, 0, 1])
+
+
+def _small() -> tf.keras.initializers.Initializer:
+    return tf.keras.initializers.RandomNormal(stddev=0.02)
 
 
 def drop(values: tf.Tensor, rate: float, seed: tf.Tensor | None) -> tf.Tensor:

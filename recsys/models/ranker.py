@@ -89,10 +89,11 @@ class Ranker(tfrs.Model):
         """Returns the mean listwise cross-entropy, a float32 scalar.
 
         Args:
-          inputs: As of `call`, and `labels` `[batch, num_candidates]` float32, 1 at the positive.
+          inputs: As of `call`, and `labels` and `candidate_mask`, both `[batch, num_candidates]` float32: 1 at the
+            positive, and 1 where there is a candidate.
           training: Makes no difference: there is no dropout here.
         """
-        return tf.reduce_mean(listwise_loss(inputs["labels"], self(inputs)))
+        return tf.reduce_mean(listwise_loss(inputs["labels"], self(inputs), inputs["candidate_mask"]))
 
     def _crossed(self, inputs: tf.Tensor) -> tf.Tensor:
         crossed = inputs

@@ -4,8 +4,8 @@ Next-item prediction at every position of a window (Self-Attentive Sequential Re
 ICDM 2018) with a softmax over many shared candidates in place of SASRec's single negative, which overrates
 its confidence (gSASRec: Reducing Overconfidence in Sequential Recommendation, Petrov and Macdonald, RecSys 2023).
 The candidates are corrected by the logarithm of the chance that they were drawn (Sampling-Bias-Corrected Neural
-Modeling for Large Corpus Item Recommendations, Yi et al., RecSys 2019). They are distinct, so none counts twice and none is
-the positive under another name (no accidental hits).
+Modeling for Large Corpus Item Recommendations, Yi et al., RecSys 2019). They are distinct, so none counts twice and
+none is the positive under another name (no accidental hits).
 """
 
 from __future__ import annotations

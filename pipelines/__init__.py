@@ -1,0 +1,1 @@
+"""Jobs that turn a consented log into a published bundle. Importing this package imports nothing heavy."""
