@@ -1,0 +1,1 @@
+"""The `tandem` command: one thin file per verb; what a verb needs is imported when it runs."""

@@ -1,0 +1,143 @@
+"""What a person sees: progress on stderr, results as text."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final, Protocol, TextIO
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bars
+from rich.table import Table
+
+from recsys.progress import Progress
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+_PLAIN_WIDTH: Final = 120
+"""Columns where stdout is no terminal; 80 would break tables."""
+
+_QUIET_S: Final = 5.0
+"""Least time between two plain lines about the same stage."""
+
+
+class ConsoleProgress(Progress, Protocol):
+    """Progress that holds the terminal until it is closed."""
+
+    def close(self) -> None:
+        """Ends the last stage and lets the terminal go; closing again does nothing."""
+
+
+def open_progress() -> ConsoleProgress:
+    """Returns live bars where stderr is a terminal, plain lines elsewhere."""
+    console = Console(stderr=True)
+    return LiveProgress(console) if console.is_terminal else LineProgress(sys.stderr)
+
+
+class LiveProgress:
+    """One bar for each stage; finished stages stay, with the time they took."""
+
+    def __init__(self, console: Console) -> None:
+        """Shows nothing until the first stage."""
+        self._bars = Bars(
+            SpinnerColumn(finished_text="[green]✓[/]"),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("[dim]{task.fields[figures]}[/]"),
+            console=console,
+            redirect_stdout=False,
+        )
+        self._task: TaskID | None = None
+
+    def stage(self, name: str, total: int | None = None) -> None:
+        """A new bar begins; the one before it is complete."""
+        self._complete()
+        self._bars.start()
+        self._task = self._bars.add_task(name, total=total, figures="")
+
+    def advance(self, done: int, **figures: float) -> None:
+        """The bar moves."""
+        if self._task is not None:
+            self._bars.update(self._task, completed=done, figures=format_figures(figures))
+
+    def note(self, text: str) -> None:
+        """Prints above the bars."""
+        self._bars.console.print(text, style="yellow", markup=False, highlight=False)
+
+    def close(self) -> None:
+        """Ends the last bar and lets the terminal go."""
+        self._complete()
+        self._bars.stop()
+
+    def _complete(self) -> None:
+        if self._task is None:
+            return
+        task = self._bars.tasks[-1]
+        total = task.total if task.total is not None else max(task.completed, 1)
+        self._bars.update(self._task, total=total, completed=total)
+        self._task = None
+
+
+class LineProgress:
+    """Plain lines with the time since the start, for logs and pipes."""
+
+    def __init__(self, stream: TextIO) -> None:
+        """Writes nothing until the first stage."""
+        self._stream = stream
+        self._start_s = time.monotonic()
+        self._said_s = 0.0
+        self._name = ""
+        self._total: int | None = None
+
+    def stage(self, name: str, total: int | None = None) -> None:
+        """Writes the stage's name."""
+        self._name, self._total = name, total
+        self._said_s = time.monotonic()
+        self._say(name)
+
+    def advance(self, done: int, **figures: float) -> None:
+        """Writes how far the stage is, at most every few seconds and when it is complete."""
+        now_s = time.monotonic()
+        if now_s - self._said_s < _QUIET_S and done != self._total:
+            return
+        self._said_s = now_s
+        count = f"{done}/{self._total}" if self._total is not None else f"{done}"
+        self._say(f"  {self._name}: {count}  {format_figures(figures)}".rstrip())
+
+    def note(self, text: str) -> None:
+        """Writes the text."""
+        self._say(text)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def _say(self, text: str) -> None:
+        self._stream.write(f"[{time.monotonic() - self._start_s:6.1f} s] {text}\n")
+        self._stream.flush()
+
+
+def format_figures(figures: Mapping[str, float]) -> str:
+    """Returns `loss 0.123, rows_per_second 45,600`: four digits for small figures, whole numbers for large."""
+    return ", ".join(
+        f"{name.replace('_', ' ')} {value:,.0f}" if abs(value) >= 1_000 else f"{name.replace('_', ' ')} {value:.4g}"
+        for name, value in figures.items()
+    )
+
+
+def print_to(stream: TextIO, renderable: RenderableType) -> None:
+    """Prints for a person, in the width of the terminal or, elsewhere, in a width that fits the tables."""
+    width = None if stream.isatty() else _PLAIN_WIDTH
+    Console(file=stream, width=width, highlight=False).print(renderable)
+
+
+def tabulate(rows: Mapping[str, object]) -> Table:
+    """Returns a two-column table of names and values."""
+    table = Table.grid(padding=(0, 2))
+    for name, value in rows.items():
+        table.add_row(f"[bold]{name}[/]", f"{value:,}" if isinstance(value, int) else str(value))
+    return table

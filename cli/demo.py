@@ -1,0 +1,55 @@
+"""`tandem demo`: the whole loop, once."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cli.options import AsJson, ConfigPath, DataName, Seed, SourcePath
+from cli.session import open_session
+
+if TYPE_CHECKING:
+    from cli.journey import Journey
+
+
+def demo(
+    data: DataName = "synthetic",
+    source: SourcePath = None,
+    workspace: Annotated[
+        Path | None, typer.Option("--workspace", help="Folder for the results.  [default: .tandem/demo-DATA]")
+    ] = None,
+    seed: Seed = 0,
+    config: ConfigPath = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run the whole loop once: ingest, train, federate, evaluate, serve. A repeated run skips what is done."""
+    place = workspace or Path(".tandem") / f"demo-{data}"
+    with open_session(as_json) as session:
+        from cli.console import tabulate
+        from cli.journey import DemoSettings, travel
+        from cli.table import tabulate_evaluation
+        from recsys.config import load_settings
+        from recsys.storage.workspace import Workspace
+
+        settings = load_settings(DemoSettings, config)
+        journey = travel(Workspace(place), data, source, settings, seed, session.progress)
+        result: dict[str, Any] = {**journey.to_json(), "workspace": str(place), "seconds": session.seconds}
+        session.finish(
+            result,
+            *(f"\n{text}" for text in _show_exchanges(journey)),
+            "",
+            tabulate_evaluation(result),
+            tabulate({**journey.versions, **journey.reports, "seconds": session.seconds}),
+            f"\nTry next:\n  tandem serve --workspace {place}\n  tandem federate --workspace {place} --rounds 10\n"
+            f"  tandem evaluate --workspace {place} --json",
+        )
+
+
+def _show_exchanges(journey: Journey) -> list[str]:
+    return [
+        f"POST {exchange.path}\n{json.dumps(exchange.request)}\n→ {json.dumps(exchange.answer)}"
+        for exchange in journey.exchanges
+    ]

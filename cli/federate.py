@@ -1,0 +1,40 @@
+"""`tandem federate`: rounds in which devices train their tower together, in simulation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli.options import DEFAULT_WORKSPACE, AsJson, ConfigPath, Seed, WorkspacePath
+from cli.session import open_session
+
+if TYPE_CHECKING:
+    from recsys.config import FederatedSettings
+
+
+def federate(
+    rounds: Annotated[int | None, typer.Option("--rounds", min=1, help="Rounds to run.")] = None,
+    clients: Annotated[int | None, typer.Option("--clients", min=1, help="Devices in each round.")] = None,
+    workspace: WorkspacePath = DEFAULT_WORKSPACE,
+    seed: Seed = 0,
+    config: ConfigPath = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train the device model over private logs in federated rounds and publish it in a new bundle."""
+    with open_session(as_json) as session:
+        from cli.console import tabulate
+        from federated.simulation.program import federate as run_rounds
+        from recsys.config import FederatedSettings, load_settings
+        from recsys.storage.workspace import Workspace
+
+        settings = _override(load_settings(FederatedSettings, config), rounds, clients)
+        report = run_rounds(Workspace(workspace), settings, seed, session.progress)
+        result = {**report.to_json(), "workspace": str(workspace), "seed": seed, "seconds": session.seconds}
+        session.finish(result, tabulate(result), f"Next: tandem evaluate --workspace {workspace}")
+
+
+def _override(settings: FederatedSettings, rounds: int | None, clients: int | None) -> FederatedSettings:
+    given = {"num_rounds": rounds, "clients_per_round": clients}
+    changes = {name: value for name, value in given.items() if value is not None}
+    return settings.model_copy(update={"rounds": settings.rounds.model_copy(update=changes)})

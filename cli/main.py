@@ -1,0 +1,67 @@
+"""The `tandem` command.
+
+Importing this module imports typer and nothing heavy: `tandem --help` answers at once.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from cli.bundles import bundles
+from cli.demo import demo
+from cli.evaluate import evaluate
+from cli.federate import federate
+from cli.ingest import ingest
+from cli.serve import serve
+from cli.train import train
+
+app = typer.Typer(
+    name="tandem",
+    help="An edge-cloud recommender: a large cloud model and a small model on every device learn and rank together.",
+    epilog="Start with:  tandem demo",
+    add_completion=False,
+    no_args_is_help=True,
+    # Plain help and plain tracebacks: rich's own cost 0.3 s, and a traceback should be one that tools can read.
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+
+def _example(*commands: str) -> str:
+    """An epilog that click does not re-wrap."""
+    return "\b\nExamples:\n" + "\n".join(f"  {command}" for command in commands)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"tandem {version('tandem')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _tandem(
+    version: Annotated[bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show it.")] = False,
+) -> None:
+    """An edge-cloud recommender: a large cloud model and a small model on every device learn and rank together."""
+
+
+app.command(epilog=_example("tandem demo", "tandem demo --data movielens-1m --json > result.json"))(demo)
+app.command(
+    epilog=_example("tandem ingest --data synthetic --seed 7", "tandem ingest --data events --from my_events.csv")
+)(ingest)
+app.command(epilog=_example("tandem train", "tandem train --data movielens-1m --config my_cloud.toml"))(train)
+app.command(epilog=_example("tandem federate --rounds 10 --clients 100", "tandem federate --json | jq .version"))(
+    federate
+)
+app.command(epilog=_example("tandem evaluate", "tandem evaluate --users 500 --json | jq .arms"))(evaluate)
+app.command(epilog=_example("tandem serve --port 8080", "tandem serve --host 0.0.0.0 --config my_serving.toml"))(serve)
+app.command(epilog=_example("tandem bundles", "tandem bundles --json | jq -r .current"))(bundles)
+
+
+def main() -> None:
+    """Runs the command line."""
+    app()

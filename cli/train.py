@@ -1,0 +1,53 @@
+"""`tandem train`: the cloud's pipeline, from the consented log to a published bundle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cli.options import DEFAULT_WORKSPACE, AsJson, ConfigPath, MaybeDataName, Seed, SourcePath, WorkspacePath
+from cli.session import open_session
+
+if TYPE_CHECKING:
+    from recsys.progress import Progress
+    from recsys.storage.workspace import Workspace
+
+
+def train(
+    data: MaybeDataName = None,
+    source: SourcePath = None,
+    workspace: WorkspacePath = DEFAULT_WORKSPACE,
+    seed: Seed = 0,
+    config: ConfigPath = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train the cloud model and publish a bundle: prepare, train, embed, index, publish."""
+    with open_session(as_json) as session:
+        from cli.bundles import describe_bundle
+        from cli.console import tabulate
+        from pipelines.job import train as train_bundle
+        from recsys.config import CloudSettings, load_settings
+        from recsys.storage.workspace import Workspace
+
+        settings = load_settings(CloudSettings, config)
+        place = Workspace(workspace)
+        _ensure_data(place, data, source, seed, session.progress)
+        bundle = train_bundle(place, settings, seed, session.progress)
+        result = {
+            **describe_bundle(bundle.manifest),
+            "workspace": str(workspace),
+            "seed": seed,
+            "seconds": session.seconds,
+        }
+        session.finish(result, tabulate(result), f"Next: tandem federate --workspace {workspace}")
+
+
+def _ensure_data(workspace: Workspace, name: str | None, source: Path | None, seed: int, progress: Progress) -> None:
+    """Ingests where the workspace is empty, or holds another dataset than the one named (which is refused there)."""
+    from data.ingest import ingest
+    from recsys.config import DataSettings
+
+    filled = (workspace.root / "dataset.json").exists()
+    if filled and source is None and name in (None, workspace.read_card().name):
+        return
+    ingest(workspace, name or "synthetic", DataSettings(), seed, source, progress)
