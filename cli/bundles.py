@@ -12,7 +12,10 @@ if TYPE_CHECKING:
 
 
 def bundles(workspace: WorkspacePath = DEFAULT_WORKSPACE, seed: Seed = 0, as_json: AsJson = False) -> None:
-    """List the published bundles and check every one: signature and checksums."""
+    """List and check the published bundles.
+
+    Every bundle's signature and checksums are verified.
+    """
     del seed  # every verb takes it; nothing is drawn here
     with open_session(as_json) as session:
         from rich.table import Table

@@ -19,13 +19,17 @@ def demo(
     data: DataName = "synthetic",
     source: SourcePath = None,
     workspace: Annotated[
-        Path | None, typer.Option("--workspace", help="Folder for the results.  [default: .tandem/demo-DATA]")
+        Path | None,
+        typer.Option("--workspace", metavar="PATH", help="Folder for the results.  [default: .tandem/demo-DATA]"),
     ] = None,
     seed: Seed = 0,
     config: ConfigPath = None,
     as_json: AsJson = False,
 ) -> None:
-    """Run the whole loop once: ingest, train, federate, evaluate, serve. A repeated run skips what is done."""
+    """Run the whole loop once.
+
+    Ingest, train, federate, evaluate and serve, with one request and its answer. A repeated run skips what is done.
+    """
     place = workspace or Path(".tandem") / f"demo-{data}"
     with open_session(as_json) as session:
         from cli.console import tabulate

@@ -16,16 +16,19 @@ if TYPE_CHECKING:
 
 def evaluate(
     users: Annotated[
-        int | None, typer.Option("--users", min=1, help="Replay at most so many people.  [default: all]")
+        int | None, typer.Option("--users", metavar="N", min=1, help="Replay at most so many people.  [default: all]")
     ] = None,
     bundle: Annotated[
-        str | None, typer.Option("--bundle", help="Version to evaluate.  [default: the current one]")
+        str | None, typer.Option("--bundle", metavar="VERSION", help="Version to evaluate.  [default: the current one]")
     ] = None,
     workspace: WorkspacePath = DEFAULT_WORKSPACE,
     seed: Seed = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Replay each person's held-out period and compare the arms, with 95 % intervals over people."""
+    """Compare the cloud with cloud + device.
+
+    Replays each person's held-out period in every arm; writes the figures and a page with plots into the workspace.
+    """
     with open_session(as_json) as session:
         from cli.console import tabulate
         from cli.table import tabulate_evaluation

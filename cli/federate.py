@@ -14,14 +14,17 @@ if TYPE_CHECKING:
 
 
 def federate(
-    rounds: Annotated[int | None, typer.Option("--rounds", min=1, help="Rounds to run.")] = None,
-    clients: Annotated[int | None, typer.Option("--clients", min=1, help="Devices in each round.")] = None,
+    rounds: Annotated[int | None, typer.Option("--rounds", metavar="N", min=1, help="Rounds to run.")] = None,
+    clients: Annotated[int | None, typer.Option("--clients", metavar="N", min=1, help="Devices in each round.")] = None,
     workspace: WorkspacePath = DEFAULT_WORKSPACE,
     seed: Seed = 0,
     config: ConfigPath = None,
     as_json: AsJson = False,
 ) -> None:
-    """Train the device model over private logs in federated rounds and publish it in a new bundle."""
+    """Train the device model in federated rounds.
+
+    Simulated devices train over their private logs; the new device model is published in a new bundle.
+    """
     with open_session(as_json) as session:
         from cli.console import tabulate
         from federated.simulation.program import federate as run_rounds

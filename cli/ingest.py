@@ -14,7 +14,10 @@ def ingest(
     config: ConfigPath = None,
     as_json: AsJson = False,
 ) -> None:
-    """Read a dataset and divide it between the cloud, the devices and the test."""
+    """Fill a workspace with a dataset.
+
+    Each person's history is divided in time between the cloud, the device and the test.
+    """
     with open_session(as_json) as session:
         from dataclasses import asdict
 

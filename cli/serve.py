@@ -11,16 +11,21 @@ from cli.session import open_session
 
 
 def serve(
-    host: Annotated[str | None, typer.Option("--host", help="Address to listen on.  [default: 127.0.0.1]")] = None,
+    host: Annotated[
+        str | None, typer.Option("--host", metavar="ADDRESS", help="Address to listen on.  [default: 127.0.0.1]")
+    ] = None,
     port: Annotated[
-        int | None, typer.Option("--port", min=0, max=65_535, help="0 takes a free one.  [default: 8080]")
+        int | None, typer.Option("--port", metavar="N", min=0, max=65_535, help="0 takes a free one.  [default: 8080]")
     ] = None,
     workspace: WorkspacePath = DEFAULT_WORKSPACE,
     seed: Seed = 0,
     config: ConfigPath = None,
     as_json: AsJson = False,
 ) -> None:
-    """Serve the current bundle over HTTP until Ctrl-C; the result is written as soon as it answers."""
+    """Serve the current bundle over HTTP.
+
+    Writes its address as soon as it answers, and runs until Ctrl-C.
+    """
     del seed  # every verb takes it; nothing is drawn here
     with open_session(as_json) as session:
         from recsys.config import ServingSettings, load_settings

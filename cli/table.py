@@ -29,9 +29,7 @@ def tabulate_evaluation(result: Mapping[str, Any]) -> Table:
         table.add_row(name, *(_cell(metrics.get(metric), signed=False) for metric in METRICS))
     table.add_section()
     for name, metrics in result["differences"].items():
-        table.add_row(
-            name.replace("-", " − "), *(_cell(metrics.get(metric), signed=True) for metric in METRICS)
-        )
+        table.add_row(name.replace("-", " − "), *(_cell(metrics.get(metric), signed=True) for metric in METRICS))
     return table
 
 

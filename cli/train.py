@@ -21,7 +21,10 @@ def train(
     config: ConfigPath = None,
     as_json: AsJson = False,
 ) -> None:
-    """Train the cloud model and publish a bundle: prepare, train, embed, index, publish."""
+    """Train the cloud model, publish a bundle.
+
+    Prepare, train, embed, index, publish; a stage that is complete is skipped.
+    """
     with open_session(as_json) as session:
         from cli.bundles import describe_bundle
         from cli.console import tabulate

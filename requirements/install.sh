@@ -33,8 +33,8 @@ if [ ! -f "requirements/$lock.txt" ]; then say "There is no lock '$lock'; use al
 if command -v flock >/dev/null; then exec 9<"requirements/$lock.txt"; flock 9; fi  # two runs at once take turns
 stamp=$venv/.tandem-stamp      # written last: what the environment was made from
 unfinished=$venv/.tandem-unfinished
-# The folder is a part of the key: scripts in an environment carry its absolute path.
-key="$lock $( (pwd; cat requirements/"$lock".txt requirements/bootstrap.txt requirements/install.sh setup.cfg pyproject.toml) | cksum)"
+# Scripts in an environment carry its absolute path, and the editable install the names of the packages: so does the key.
+key="$lock $( (pwd; echo */__init__.py; cat requirements/"$lock".txt requirements/bootstrap.txt requirements/install.sh setup.cfg pyproject.toml) | cksum)"
 if [ "$(cat $stamp 2>/dev/null)" = "$key" ] && is_311 $venv/bin/python && [ -x $venv/bin/tandem ]; then
   say "$venv is up to date."
   exit 0
