@@ -1,0 +1,1 @@
+"""The consented log becomes examples: validate, deduplicate, split by time, count, write."""
