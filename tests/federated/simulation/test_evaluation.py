@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from federated.simulation.evaluation import evaluate
+from federated.simulation.replay import ARMS
+from recsys.errors import BundleError, WorkspaceError
+from recsys.storage.workspace import Workspace
+from tests.bundles import bundled_workspace  # noqa: F401
+
+
+@pytest.fixture(scope="module")
+def evaluation(bundled_workspace):  # noqa: F811
+    return evaluate(bundled_workspace, seed=0)
+
+
+def test_the_json_holds_every_arm_and_difference_with_its_interval(evaluation):
+    result = evaluation.to_json()
+    assert set(result["arms"]) == {*ARMS, "popularity", "oracle"}
+    for metrics in result["arms"].values():
+        assert metrics["ndcg_at_10"]["low"] <= metrics["ndcg_at_10"]["mean"] <= metrics["ndcg_at_10"]["high"]
+    gain = result["differences"]["cloud_device-cloud_only"]["ndcg_at_10"]["mean"]
+    arms = result["arms"]
+    assert gain == pytest.approx(arms["cloud_device"]["ndcg_at_10"]["mean"] - arms["cloud_only"]["ndcg_at_10"]["mean"])
+    assert {"dataset", "split_fingerprint", "seed", "seconds"} <= set(result)
+
+
+def test_no_arm_beats_the_oracle_on_average(evaluation):
+    oracle = evaluation.arms["oracle"]["ndcg_at_10"].mean
+    assert all(metrics["ndcg_at_10"].mean < oracle for name, metrics in evaluation.arms.items() if name != "oracle")
+
+
+def test_equal_seeds_give_equal_results(bundled_workspace, evaluation):  # noqa: F811
+    again = evaluate(bundled_workspace, seed=0)
+    assert again.arms == evaluation.arms
+    assert again.differences == evaluation.differences
+
+
+def test_the_share_harmed_is_the_share_of_users_with_a_lower_value(evaluation):
+    ndcg = evaluation.user_ndcg
+    assert evaluation.harmed["cloud_device"] == np.mean(ndcg["cloud_device"] < ndcg["cloud_only"])
+
+
+def test_a_sample_of_users_is_judged_on_request(bundled_workspace):  # noqa: F811
+    assert evaluate(bundled_workspace, seed=0, max_users=7).num_users <= 7
+
+
+def test_an_unknown_version_is_refused(bundled_workspace):  # noqa: F811
+    with pytest.raises(BundleError, match="0009-000000000000"):
+        evaluate(bundled_workspace, seed=0, version="0009-000000000000")
+
+
+def test_an_empty_workspace_names_the_command_that_fills_it(tmp_path):
+    with pytest.raises(WorkspaceError, match="Run `tandem ingest"):
+        evaluate(Workspace(tmp_path), seed=0)

@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from federated.simulation.population import Population
+from federated.simulation.replay import ARMS, HELDOUT, Replayer, UserLog, _full_rank, _slates
+from recsys.cascade.cloud import CloudModel
+from recsys.cascade.rerank import Reranker
+from recsys.contracts.bundle import DEVICE_TOWER_FILE
+from recsys.contracts.events import ACTION_CODES
+from recsys.metrics.ranking import MISSED
+from recsys.storage.registry import BundleRegistry
+from tests.bundles import bundled_workspace  # noqa: F401
+
+IMPRESSION, CLICK, DISLIKE = (ACTION_CODES[name] for name in ("impression", "click", "dislike"))
+MINUTE_MS = 60_000
+
+
+def build_log(rows: list[tuple[int, int, int, int]]) -> UserLog:
+    """Rows of (item index, action, minute, part), all on the feed."""
+    items, actions, minutes, parts = zip(*rows, strict=True)
+    return UserLog(
+        "u",
+        "mid",
+        np.asarray(items, np.int32),
+        np.asarray(actions, np.int8),
+        np.zeros(len(rows), np.int8),
+        np.asarray(minutes, np.int64) * MINUTE_MS,
+        np.asarray(parts, np.int8),
+    )
+
+
+@pytest.fixture(scope="module")
+def population_and_replayer(bundled_workspace):  # noqa: F811
+    bundle = BundleRegistry(bundled_workspace).current()
+    cloud = CloudModel.load(bundle)
+    replayer = Replayer(cloud, Reranker(bundle.read_bytes(DEVICE_TOWER_FILE)), None, 100)
+    return Population(bundled_workspace, cloud.catalogue), replayer
+
+
+def test_every_held_out_positive_is_one_request_in_every_arm(population_and_replayer):
+    population, replayer = population_and_replayer
+    for log in population.logs(population.user_ids[:5]):
+        num_events = int((log.positive & (log.parts == HELDOUT)).sum())
+        replay = replayer.replay(log)
+        assert {arm: len(ranks) for arm, ranks in replay.ranks.items()} == dict.fromkeys(
+            [*ARMS, "popularity"] if num_events else [], num_events
+        )
+
+
+def test_the_device_moves_items_but_neither_adds_nor_drops_any(population_and_replayer):
+    population, replayer = population_and_replayer
+    for log in population.logs(population.user_ids[:5]):
+        ranks = replayer.replay(log).ranks
+        for before, after in zip(ranks.get("cloud_only", []), ranks.get("cloud_device", []), strict=True):
+            assert (before == MISSED) == (after == MISSED)
+
+
+def test_what_comes_after_an_event_does_not_change_its_ranks(population_and_replayer):
+    population, replayer = population_and_replayer
+    log = next(log for log in population.logs(population.user_ids) if (log.positive & (log.parts == HELDOUT)).sum() > 1)
+    last = int(np.flatnonzero(log.positive & (log.parts == HELDOUT))[-1])
+    shorter = UserLog(
+        log.user_id,
+        log.tier,
+        *(getattr(log, name)[:last] for name in ("item_indexes", "actions", "surfaces", "timestamps_ms", "parts")),
+    )
+    whole, cut = replayer.replay(log), replayer.replay(shorter)
+    for arm, ranks in cut.ranks.items():
+        assert ranks == whole.ranks[arm][: len(ranks)]
+
+
+def test_slates_end_where_the_person_pauses_for_half_an_hour():
+    log = build_log([(1, IMPRESSION, 0, 2), (2, IMPRESSION, 1, 2), (2, CLICK, 2, 2), (3, IMPRESSION, 60, 2)])
+    first, second = _slates(log)
+    assert (first.item_indexes.tolist(), first.chosen.tolist()) == ([1, 2], [False, True])
+    assert (second.item_indexes.tolist(), second.chosen.tolist()) == ([3], [False])
+
+
+def test_a_disliked_item_was_not_chosen_even_if_it_was_opened():
+    log = build_log([(1, IMPRESSION, 0, 2), (1, CLICK, 1, 2), (1, DISLIKE, 2, 2)])
+    assert _slates(log)[0].chosen.tolist() == [False]
+
+
+def test_impressions_before_the_held_out_period_make_no_slate():
+    assert _slates(build_log([(1, IMPRESSION, 0, 0), (2, IMPRESSION, 1, 1)])) == []
+
+
+def test_the_full_rank_counts_better_items_and_ties_with_a_lower_index():
+    scores = np.asarray([9.0, 5.0, 7.0, 5.0, 1.0], np.float32)
+    allowed = np.asarray([False, True, True, True, True])
+    assert [_full_rank(scores, target, allowed) for target in (2, 1, 3, 4)] == [0, 1, 2, 3]
+    assert _full_rank(scores, 2, np.zeros(5, np.bool_)) == MISSED
