@@ -4,22 +4,39 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from recsys.errors import WorkspaceError
+from recsys.contracts.events import check_id
+from recsys.errors import ContractError, WorkspaceError
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS session (position INTEGER PRIMARY KEY, user_id TEXT NOT NULL, item_id TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS by_user ON session (user_id, position);
+"""
+_INSERT = "INSERT INTO session (user_id, item_id) VALUES (?, ?)"
+_DELETE = "DELETE FROM session WHERE user_id = ?"
+_TRIM = (
+    "DELETE FROM session WHERE user_id = ?1 AND position <= "
+    "(SELECT position FROM session WHERE user_id = ?1 ORDER BY position DESC LIMIT 1 OFFSET ?2)"
+)
+_RECENT = "SELECT item_id FROM session WHERE user_id = ? ORDER BY position DESC LIMIT ?"
 
 
 class SessionStore(Protocol):
     """Recent items per user.
 
-    Law: `recent` returns what was appended, oldest first and bounded by the store's length; after `forget` there is
-    nothing; what `append` returned from survives a killed process.
+    Law (`tests/suites/store.py`): `recent` returns what was appended, oldest first and bounded by the store's length;
+    after `forget` there is nothing; what `append`, `replace` or `forget` returned from survives a killed process.
     """
 
     def append(self, histories: Mapping[str, Sequence[str]]) -> None:
         """Adds items (oldest first) to the end of the histories of several users."""
+
+    def replace(self, histories: Mapping[str, Sequence[str]]) -> None:
+        """Sets the histories of several users, whatever they were before."""
 
     def recent(self, user_id: str, count: int) -> list[str]:
         """Returns the last `count` items of a user, oldest first; nothing for an unknown user."""
@@ -32,7 +49,10 @@ class SessionStore(Protocol):
 
 
 class SQLiteSessionStore:
-    """The embedded store: one file, bounded to `max_items` per user."""
+    """The embedded store: one file, bounded to `max_items` per user, usable by many threads and processes at once.
+
+    Reading and writing have a connection each: in WAL mode a reader never waits for a write to reach the disk.
+    """
 
     def __init__(self, path: Path, max_items: int) -> None:
         """Opens or creates the store.
@@ -42,86 +62,101 @@ class SQLiteSessionStore:
           max_items: How many items are kept per user, the latest.
 
         Raises:
+          ContractError: If `max_items` is below 1.
           WorkspaceError: If the file is no database or cannot be written.
         """
-        self._path, self._max_items, self._lock = path, max_items, threading.Lock()
-        try:
+        if max_items < 1:
+            raise ContractError(f"Expected `max_items` from 1 up, got {max_items}.")
+        self._path, self._max_items = path, max_items
+        self._write_lock, self._read_lock = threading.Lock(), threading.Lock()
+        with self._explain("open"):
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-            self._connection.executescript(
-                "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA secure_delete=ON;"
-                "CREATE TABLE IF NOT EXISTS session (position INTEGER PRIMARY KEY, user_id TEXT, item_id TEXT);"
-                "CREATE INDEX IF NOT EXISTS by_user ON session (user_id, position);"
-            )
-        except (OSError, sqlite3.Error) as error:
-            raise WorkspaceError(f"Expected a session store at {path}, got: {error}.") from error
+            self._writer = sqlite3.connect(path, timeout=30.0, check_same_thread=False, isolation_level=None)
+            try:
+                self._writer.execute("PRAGMA journal_mode=WAL")
+                self._writer.execute("PRAGMA synchronous=FULL")
+                self._writer.execute("PRAGMA secure_delete=ON")
+                self._writer.executescript(_SCHEMA)
+                self._reader = sqlite3.connect(path, timeout=30.0, check_same_thread=False, isolation_level=None)
+            except sqlite3.Error:
+                self._writer.close()
+                raise
 
     def append(self, histories: Mapping[str, Sequence[str]]) -> None:
-        """Adds items in one transaction and trims each user to the bound.
+        """Adds items (oldest first) in one transaction and trims each user to the bound.
 
         Raises:
+          ContractError: If an id is empty or too long.
           WorkspaceError: If they cannot be written; then none of them is.
         """
-        rows = [(user_id, item_id) for user_id, items in histories.items() for item_id in items[-self._max_items :]]
-        self._write(
-            lambda cursor: (
-                cursor.executemany("INSERT INTO session (user_id, item_id) VALUES (?, ?)", rows),
-                self._trim(cursor, histories),
-            )
-        )
+        rows = self._rows(histories)
+        with self._transaction() as cursor:
+            cursor.executemany(_INSERT, rows)
+            cursor.executemany(_TRIM, [(user_id, self._max_items) for user_id in histories])
 
     def replace(self, histories: Mapping[str, Sequence[str]]) -> None:
-        """Sets the histories of several users, whatever they were before.
+        """Sets the histories of several users in one transaction, whatever they were before.
 
         Raises:
+          ContractError: If an id is empty or too long.
           WorkspaceError: If they cannot be written; then none of them is.
         """
-        rows = [(user_id, item_id) for user_id, items in histories.items() for item_id in items[-self._max_items :]]
-        self._write(
-            lambda cursor: (
-                cursor.executemany("DELETE FROM session WHERE user_id = ?", [(user_id,) for user_id in histories]),
-                cursor.executemany("INSERT INTO session (user_id, item_id) VALUES (?, ?)", rows),
-            )
-        )
+        rows = self._rows(histories)
+        with self._transaction() as cursor:
+            cursor.executemany(_DELETE, [(user_id,) for user_id in histories])
+            cursor.executemany(_INSERT, rows)
 
     def recent(self, user_id: str, count: int) -> list[str]:
-        """Returns the last `count` items of a user, oldest first."""
-        with self._lock:
-            rows = self._connection.execute(
-                "SELECT item_id FROM session WHERE user_id = ? ORDER BY position DESC LIMIT ?", (user_id, count)
-            ).fetchall()
+        """Returns the last `count` items of a user, oldest first; nothing for an unknown user.
+
+        Raises:
+          WorkspaceError: If the file cannot be read.
+        """
+        with self._explain("read"), self._read_lock:
+            rows = self._reader.execute(_RECENT, (user_id, max(count, 0))).fetchall()
         return [row[0] for row in reversed(rows)]
 
     def forget(self, user_id: str) -> None:
-        """Drops everything of a user, also from the file.
+        """Drops everything of a user, also the bytes in the file and its log.
 
         Raises:
           WorkspaceError: If the file cannot be written.
         """
-        self._write(lambda cursor: cursor.execute("DELETE FROM session WHERE user_id = ?", (user_id,)))
-        with self._lock:
-            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        with self._transaction() as cursor:
+            cursor.execute(_DELETE, (user_id,))
+        with self._explain("write"), self._write_lock:
+            self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def close(self) -> None:
         """Releases the file."""
-        with self._lock:
-            self._connection.close()
+        with self._write_lock, self._read_lock:
+            self._reader.close()
+            self._writer.close()
 
-    def _trim(self, cursor: sqlite3.Cursor, user_ids: Iterable[str]) -> None:
-        cursor.executemany(
-            "DELETE FROM session WHERE user_id = ?1 AND position <= (SELECT position FROM session "
-            "WHERE user_id = ?1 ORDER BY position DESC LIMIT 1 OFFSET ?2)",
-            [(user_id, self._max_items) for user_id in user_ids],
-        )
+    def _rows(self, histories: Mapping[str, Sequence[str]]) -> list[tuple[str, str]]:
+        rows = [(user_id, item_id) for user_id, items in histories.items() for item_id in items[-self._max_items :]]
+        for user_id, item_id in rows:
+            check_id("user_id", user_id)
+            check_id("item_id", item_id)
+        return rows
 
-    def _write(self, action: Callable[[sqlite3.Cursor], object]) -> None:
-        with self._lock:
-            cursor = self._connection.cursor()
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Cursor]:
+        with self._explain("write"), self._write_lock, closing(self._writer.cursor()) as cursor:
+            cursor.execute("BEGIN IMMEDIATE")
             try:
-                cursor.execute("BEGIN IMMEDIATE")
-                action(cursor)
+                yield cursor
                 cursor.execute("COMMIT")
-            except sqlite3.Error as error:
-                if self._connection.in_transaction:
+            finally:
+                if self._writer.in_transaction:
                     cursor.execute("ROLLBACK")
-                raise WorkspaceError(f"Expected to write the session store {self._path}, got: {error}.") from error
+
+    @contextmanager
+    def _explain(self, verb: str) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, sqlite3.Error) as error:
+            raise WorkspaceError(
+                f"Expected to {verb} the session store {self._path}, got: {error}. Check the disk; "
+                "if the file is damaged, remove it and publish the histories again."
+            ) from error

@@ -94,6 +94,11 @@ class Workspace:
         return self.root / "bundles"
 
     @property
+    def current(self) -> Path:
+        """The pointer to the bundle in use: a small text file that holds its version."""
+        return self.root / "current"
+
+    @property
     def federated(self) -> Path:
         """Federated runs."""
         return self.root / "federated"
