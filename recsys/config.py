@@ -119,7 +119,13 @@ class ServingSettings(Settings):
     max_body_bytes: int = Field(1_048_576, ge=1_024)
     max_candidates: int = Field(500, ge=1)
     num_threads: int = Field(2, ge=1)
+    max_queued: int = Field(256, ge=0)
+    """Requests that may wait for a thread; beyond it the answer is 429 with Retry-After."""
     session_length: int = Field(200, ge=1)
+    poll_s: float = Field(1.0, gt=0)
+    """How often the server looks whether another bundle was published."""
+    drain_s: float = Field(10.0, gt=0)
+    """How long requests under way may take after SIGTERM."""
 
 
 class WorldSettings(Settings):

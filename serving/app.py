@@ -1,0 +1,58 @@
+"""The application: routes, errors, limits and the life of what they share."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+from fastapi import FastAPI
+
+from recsys.config import ServingSettings
+from recsys.storage.workspace import Workspace
+from serving.body_limit import BodyLimit
+from serving.documentation import Documentation
+from serving.observation import Observer
+from serving.problems import install_problems
+from serving.routes import bundle, embeddings, feed, health
+from serving.service import Service
+
+API_VERSION = "1"
+
+
+def create_app(workspace: Workspace, settings: ServingSettings) -> FastAPI:
+    """Returns the application over a workspace; the bundle is loaded when it starts.
+
+    An application lives once: after its shutdown make another one. Without a bundle that passes its checks it starts
+    all the same, answers `/healthz`, tells the reason at `/readyz`, and serves as soon as there is one.
+
+    Args:
+      workspace: Where bundles are published and sessions kept.
+      settings: Limits and sizes.
+    """
+    service = Service.assemble(workspace, settings)
+    app = FastAPI(title="Tandem", version=API_VERSION, lifespan=_live, redoc_url=None)
+    app.state.service = service
+    install_problems(app)
+    app.add_middleware(BodyLimit, max_body_bytes=settings.max_body_bytes)
+    app.add_middleware(Observer, metrics=service.metrics)
+    for part in (feed, embeddings, bundle, health):
+        app.include_router(part.router)
+    documentation = Documentation(app, service.deployment, settings.max_candidates)
+    app.openapi = documentation.render  # type: ignore[method-assign]
+    return app
+
+
+@asynccontextmanager
+async def _live(app: FastAPI) -> AsyncIterator[None]:
+    """Loads the bundle before the first request, watches for another one, and closes all at the end."""
+    service: Service = app.state.service
+    await asyncio.to_thread(service.deployment.refresh)
+    watch = asyncio.create_task(service.deployment.watch(service.settings.poll_s))
+    try:
+        yield
+    finally:
+        watch.cancel()
+        with suppress(asyncio.CancelledError):
+            await watch
+        service.close()

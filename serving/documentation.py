@@ -1,0 +1,111 @@
+"""The OpenAPI document: FastAPI's, with limits from the settings and examples out of the served bundle."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any, Final
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from serving.deployment import Deployment
+from serving.examples import Examples, build_examples
+from serving.wire import Problem
+
+DESCRIPTION: Final = (
+    "The cloud proposes, the device decides: candidates with scores, item vectors to keep on the device, the towers "
+    "that run there, and the same re-ranking for clients that cannot run a model. Errors are problem details "
+    "(RFC 9457). The examples here work against the bundle that is served just now."
+)
+
+TAGS: Final = [
+    {"name": "feed", "description": "What a person sees next."},
+    {"name": "sync", "description": "What a device keeps: item vectors and towers."},
+    {"name": "operation", "description": "For whoever runs the server."},
+]
+
+_PROBLEM: Final = Problem(
+    type="urn:tandem:problem:contract",
+    title="Unprocessable Content",
+    status=422,
+    detail="Expected exactly one of `user_id`, `history`, `query_vector`, got none.",
+)
+
+
+class Documentation:
+    """Makes the document, and makes it anew when another bundle is served."""
+
+    def __init__(self, app: FastAPI, deployment: Deployment, max_candidates: int) -> None:
+        """Makes nothing yet.
+
+        Args:
+          app: Whose routes are described.
+          deployment: Whose catalogue gives the examples.
+          max_candidates: Shown as the longest list.
+        """
+        self._app = app
+        self._deployment = deployment
+        self._max_candidates = max_candidates
+        self._plain: dict[str, Any] | None = None
+        self._made: tuple[str, dict[str, Any]] | None = None
+
+    def render(self) -> dict[str, Any]:
+        """Returns the document; without examples as long as no bundle is served."""
+        if self._plain is None:
+            self._plain = self._render_plain()
+        if not self._deployment.is_ready:
+            return self._plain
+        engine = self._deployment.engine
+        if self._made is None or self._made[0] != engine.manifest.version:
+            document = copy.deepcopy(self._plain)
+            insert_examples(document, build_examples(engine))
+            self._made = (engine.manifest.version, document)
+        return self._made[1]
+
+    def _render_plain(self) -> dict[str, Any]:
+        document = get_openapi(
+            title=self._app.title,
+            version=self._app.version,
+            description=DESCRIPTION,
+            tags=TAGS,
+            routes=self._app.routes,
+        )
+        schemas = document["components"]["schemas"]
+        schemas["Problem"] = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+        schemas.update(schemas["Problem"].pop("$defs"))
+        schemas["Problem"]["examples"] = [_PROBLEM.to_json()]
+        schemas["RerankRequest"]["properties"]["candidates"]["maxItems"] = self._max_candidates
+        schemas["RecommendRequest"]["properties"]["count"]["maximum"] = min(self._max_candidates, 500)
+        return document
+
+
+def insert_examples(document: dict[str, Any], examples: Examples) -> None:
+    """Puts examples to the request bodies, the answers and the parameters they belong to."""
+    for path, bodies in examples.bodies.items():
+        content = document["paths"][path]["post"]["requestBody"]["content"]["application/json"]
+        content["examples"] = {name: {"value": body} for name, body in bodies.items()}
+        _insert_schema_example(document, content["schema"], next(iter(bodies.values())))
+    for path, answer in examples.answers.items():
+        for operation in document["paths"][path].values():
+            content = operation["responses"]["200"]["content"]["application/json"]
+            content["example"] = answer
+            _insert_schema_example(document, content["schema"], answer)
+    for path, parameters in examples.parameters.items():
+        for parameter in document["paths"][path]["get"]["parameters"]:
+            parameter["example"] = parameters[parameter["name"]]
+
+
+def _insert_schema_example(document: dict[str, Any], schema: Mapping[str, Any], value: Any) -> None:
+    """Gives a component its example, and to those within it the part that is theirs."""
+    component = document["components"]["schemas"][schema["$ref"].rsplit("/", 1)[1]]
+    component["examples"] = [value]
+    for name, field in component.get("properties", {}).items():
+        part = value.get(name)
+        for nested, inner in ((field, part), (field.get("items", {}), _first(part))):
+            if "$ref" in nested and isinstance(inner, dict):
+                _insert_schema_example(document, nested, inner)
+
+
+def _first(values: Any) -> Any:
+    return values[0] if isinstance(values, list) and values else None

@@ -1,0 +1,166 @@
+"""One loaded bundle that answers: retrieve and rank, or re-rank for clients that run no model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from recsys.cascade.cloud import CloudModel
+from recsys.cascade.rerank import Reranker
+from recsys.contracts.arrays import Float32Array, Int32Array
+from recsys.contracts.bundle import DEVICE_FILES, DEVICE_TOWER_FILE, EMBEDDINGS_FILE, Manifest
+from recsys.contracts.embeddings import EmbeddingSnapshot
+from recsys.contracts.events import Surface
+from recsys.contracts.feed import Candidate, FeedRequest, FeedResponse
+from recsys.errors import BundleError, ContractError
+from recsys.storage.registry import SIGNATURE_FILE, Bundle
+from recsys.storage.snapshot import read_snapshot
+from serving.observation import Stopwatch
+
+RANKED: Final = 100
+"""Candidates that the ranker sees at least, however few are wanted: the length of the lists that it learned from."""
+
+
+@dataclass(frozen=True)
+class Reranked:
+    """A candidate's place in the new order: its row in the list that came, and its score (None: unknown item)."""
+
+    row: int
+    score: float | None
+
+
+@dataclass(frozen=True)
+class Engine:
+    """A bundle, loaded once and never changed; callable from any thread.
+
+    Attributes:
+      cloud: Retrieves and ranks.
+      reranker: The device tower.
+      snapshot: The item vectors as devices sync them.
+      device_files: Name to bytes of what a device downloads, as they were verified.
+      signature: Ed25519 signature of the manifest.
+    """
+
+    cloud: CloudModel
+    reranker: Reranker
+    snapshot: EmbeddingSnapshot
+    device_files: Mapping[str, bytes]
+    signature: bytes
+
+    @classmethod
+    def load(cls, bundle: Bundle) -> Engine:
+        """Loads a (verified) bundle.
+
+        Raises:
+          BundleError: If a file is missing, no model, or not what the manifest says.
+          ContractError: If the files do not fit each other.
+        """
+        device_files = {name: bundle.read_bytes(name) for name in DEVICE_FILES}
+        snapshot = read_snapshot(bundle.read_bytes(EMBEDDINGS_FILE))
+        if snapshot.version != bundle.manifest.embedding_version:
+            raise BundleError(
+                f"Expected vectors of version {bundle.manifest.embedding_version} in {EMBEDDINGS_FILE}, "
+                f"got {snapshot.version}. Publish the bundle with the version of its own snapshot."
+            )
+        return cls(
+            cloud=CloudModel.load(bundle),
+            reranker=Reranker(device_files[DEVICE_TOWER_FILE]),
+            snapshot=snapshot,
+            device_files=device_files,
+            signature=(bundle.root / SIGNATURE_FILE).read_bytes(),
+        )
+
+    @property
+    def manifest(self) -> Manifest:
+        """What the bundle holds."""
+        return self.cloud.manifest
+
+    def recommend(self, request: FeedRequest, consented: Sequence[str], stopwatch: Stopwatch) -> FeedResponse:
+        """Returns candidates, best first.
+
+        Args:
+          request: What is wanted, and of whom.
+          consented: Item ids, oldest first, that the server knows of the person (`history`, or what it holds of
+            `user_id`); empty where only a vector came.
+          stopwatch: Takes the time of the stages `encode` and `propose`.
+
+        Raises:
+          ContractError: If the query vector has another length than this bundle's, or scores overflow.
+        """
+        history = self._known(consented)
+        with stopwatch.stage("encode"):
+            if request.query_vector is None:
+                query = self.cloud.encode(history)
+            else:
+                query = np.asarray(request.query_vector, np.float32)
+        exclude = self.cloud.catalogue.index_of(request.exclude_ids)
+        with stopwatch.stage("propose"):
+            wanted = max(request.count, RANKED)
+            proposal = self.cloud.propose(query, history, request.surface, wanted, request.now_ms, exclude)
+        scores = _check_finite(proposal.scores[: request.count]).tolist()
+        item_ids = self.cloud.catalogue.ids_of(proposal.item_indexes[: request.count])
+        rooms = proposal.room_ids[: request.count]
+        return FeedResponse(
+            candidates=tuple(map(Candidate, item_ids, scores, rooms)),
+            bundle_version=self.manifest.version,
+            embedding_version=self.manifest.embedding_version,
+        )
+
+    def rerank(
+        self, history: Sequence[str], item_ids: Sequence[str], scores: Sequence[float], stopwatch: Stopwatch
+    ) -> list[Reranked]:
+        """Returns a new order of the candidates: known items by falling score, then unknown ones as they came.
+
+        Args:
+          history: Item ids of recent behaviour, oldest first; unknown ones are ignored.
+          item_ids: `num_candidates` distinct ids.
+          scores: `num_candidates` scores of the cloud.
+          stopwatch: Takes the time of the stages `encode` and `rerank`.
+
+        Raises:
+          ContractError: If scores overflow.
+        """
+        past = self._known(history)
+        indexes = self.cloud.catalogue.index_of(item_ids)
+        known, unknown = np.flatnonzero(indexes > 0), np.flatnonzero(indexes == 0)
+        with stopwatch.stage("encode"):
+            query = self.cloud.encode(past)
+        with stopwatch.stage("rerank"):
+            vectors = self.cloud.vectors
+            given = np.asarray(scores, np.float32)[known]
+            fresh = _check_finite(self.reranker.rerank(vectors[indexes[known]], given, query, vectors[past]))
+        order = np.argsort(-fresh, kind="stable")
+        ranked = [Reranked(row, score) for row, score in zip(known[order].tolist(), fresh[order].tolist(), strict=True)]
+        return ranked + [Reranked(row, None) for row in unknown.tolist()]
+
+    def warm(self) -> None:
+        """Runs every model once, to build the calling thread's interpreters and to see that they answer.
+
+        Raises:
+          BundleError: If a model gives no numbers.
+        """
+        item_ids = self.cloud.catalogue.item_ids[:2]
+        request = FeedRequest(surface=Surface.FEED, count=1, now_ms=0, history=item_ids)
+        try:
+            self.recommend(request, item_ids, Stopwatch())
+            self.rerank(item_ids, item_ids, [0.0] * len(item_ids), Stopwatch())
+        except ContractError as error:
+            raise BundleError(
+                f"Expected bundle {self.manifest.version} to score its own items, got: {error} Train it again."
+            ) from error
+
+    def _known(self, item_ids: Sequence[str]) -> Int32Array:
+        indexes = self.cloud.catalogue.index_of(item_ids)
+        return indexes[indexes > 0]
+
+
+def _check_finite(scores: Float32Array) -> Float32Array:
+    if not np.isfinite(scores).all():
+        raise ContractError(
+            "Expected finite scores, got NaN or infinity: the query vector or the scores that came are out of all "
+            "proportion. Send what this bundle's towers give."
+        )
+    return scores

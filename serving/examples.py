@@ -1,0 +1,120 @@
+"""Examples out of the served catalogue: ids that exist, a moment at which rooms are open, and real answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from recsys.contracts.bundle import DEVICE_TOWER_FILE
+from recsys.contracts.events import Surface
+from recsys.contracts.feed import FeedRequest
+from serving.engine import Engine
+from serving.observation import Stopwatch
+from serving.routes.bundle import describe_bundle
+from serving.routes.feed import give_order
+from serving.wire import (
+    CandidateGiven,
+    HealthAnswer,
+    ReadyAnswer,
+    RecommendAnswer,
+    RecommendRequest,
+    RerankAnswer,
+    RerankRequest,
+    Wire,
+)
+
+NEWCOMER = "a-newcomer"
+"""The user of the examples. No real id: the document is for everybody's eyes."""
+
+_LENGTH = 5
+
+
+@dataclass(frozen=True)
+class Examples:
+    """What the OpenAPI document shows.
+
+    Attributes:
+      bodies: Path to request bodies, each by a name; all of them answer 200 when posted.
+      answers: Path to an answer as the engine gives it.
+      parameters: Path to query and path parameters that work.
+    """
+
+    bodies: Mapping[str, Mapping[str, dict[str, Any]]]
+    answers: Mapping[str, dict[str, Any]]
+    parameters: Mapping[str, Mapping[str, str]]
+
+
+def build_examples(engine: Engine) -> Examples:
+    """Returns examples that work against the engine."""
+    recommend, rerank = _recommend_requests(engine), _rerank_requests(engine)
+    manifest = engine.manifest
+    ready = ReadyAnswer(status="ready", bundle_version=manifest.version, embedding_version=manifest.embedding_version)
+    return Examples(
+        bodies={"/v1/recommend": _dump(recommend), "/v1/rerank": _dump(rerank)},
+        answers={
+            "/v1/recommend": _recommend(engine, recommend["history"]).model_dump(mode="json"),
+            "/v1/rerank": _rerank(engine, rerank["history"]).model_dump(mode="json"),
+            "/v1/bundle": describe_bundle(engine).model_dump(mode="json"),
+            "/healthz": HealthAnswer(status="up").model_dump(mode="json"),
+            "/readyz": ready.model_dump(mode="json"),
+        },
+        parameters={
+            "/v1/embeddings/snapshot": {"codec": "float16"},
+            "/v1/embeddings/delta": {"base": manifest.embedding_version, "codec": "float16"},
+            "/v1/bundle/files/{name}": {"name": DEVICE_TOWER_FILE},
+        },
+    )
+
+
+def _recommend_requests(engine: Engine) -> dict[str, RecommendRequest]:
+    liked = _first_items(engine, Surface.FEED)
+    vector = engine.cloud.encode(engine.cloud.catalogue.index_of(liked))
+    rounded = [round(component, 4) for component in vector.tolist()]
+    requests = {
+        "history": RecommendRequest(surface=Surface.FEED, count=3, history=liked, exclude_ids=liked),
+        "query_vector": RecommendRequest(surface=Surface.FEED, count=3, query_vector=rounded),
+        "user_id": RecommendRequest(surface=Surface.FEED, count=3, user_id=NEWCOMER),
+    }
+    starts = engine.cloud.rooms.start_ms
+    if len(starts):
+        now_ms = int(starts.max())
+        requests["live"] = RecommendRequest(surface=Surface.LIVE, count=3, now_ms=now_ms, history=liked)
+    return requests
+
+
+def _rerank_requests(engine: Engine) -> dict[str, RerankRequest]:
+    liked = _first_items(engine, Surface.FEED)
+    wish = RecommendRequest(surface=Surface.FEED, count=_LENGTH, history=liked[:1])
+    proposed = _recommend(engine, wish).candidates
+    candidates = [CandidateGiven(item_id=candidate.item_id, score=round(candidate.score, 4)) for candidate in proposed]
+    return {
+        "history": RerankRequest(history=liked, candidates=candidates),
+        "newcomer": RerankRequest(history=[], candidates=candidates),
+    }
+
+
+def _recommend(engine: Engine, body: RecommendRequest) -> RecommendAnswer:
+    history = body.history or []
+    wish = FeedRequest(surface=body.surface, count=body.count, now_ms=0, history=tuple(history))
+    return RecommendAnswer.from_contract(engine.recommend(wish, history, Stopwatch()))
+
+
+def _rerank(engine: Engine, body: RerankRequest) -> RerankAnswer:
+    scores = [candidate.score for candidate in body.candidates]
+    item_ids = [candidate.item_id for candidate in body.candidates]
+    return give_order(engine, body, engine.rerank(body.history, item_ids, scores, Stopwatch()))
+
+
+def _first_items(engine: Engine, surface: Surface) -> list[str]:
+    catalogue = engine.cloud.catalogue
+    return catalogue.ids_of(np.flatnonzero(catalogue.on_surface(surface))[:3].astype(np.int32))
+
+
+def _dump(requests: Mapping[str, Wire]) -> dict[str, dict[str, Any]]:
+    return {
+        name: request.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
+        for name, request in requests.items()
+    }

@@ -1,0 +1,162 @@
+"""What is seen of the service from outside: Prometheus metrics, one log line a request, and the times of its stages.
+
+Neither holds a user id, an item id, a raw path or a body: routes are named by their templates.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+LOGGER: Final = logging.getLogger("tandem.serving")
+
+_BUCKETS_S: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_QUIET_ROUTES: Final = frozenset({"/healthz", "/readyz", "/metrics"})
+_UNMATCHED: Final = "unmatched"
+
+
+class Stopwatch:
+    """Seconds that each stage of one request took."""
+
+    def __init__(self) -> None:
+        self.laps: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Adds the time of the block to a stage."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.laps[name] = self.laps.get(name, 0.0) + time.perf_counter() - start
+
+
+class Metrics:
+    """The metrics of one application; several in one process do not mix."""
+
+    def __init__(self, queue_depth: Callable[[], float]) -> None:
+        """Makes all metrics, at zero.
+
+        Args:
+          queue_depth: Tells how many requests are waiting for a thread or running in one.
+        """
+        self._registry = CollectorRegistry()
+        self._requests = Counter(
+            "tandem_requests", "Requests answered.", ("route", "method", "status"), registry=self._registry
+        )
+        self._seconds = Histogram(
+            "tandem_request_seconds",
+            "Time from the request's first byte to the answer's last.",
+            ("route",),
+            buckets=_BUCKETS_S,
+            registry=self._registry,
+        )
+        self._stage_seconds = Histogram(
+            "tandem_stage_seconds",
+            "Time within a request, by stage.",
+            ("route", "stage"),
+            buckets=_BUCKETS_S,
+            registry=self._registry,
+        )
+        self._bundle = Gauge(
+            "tandem_bundle_info", "1 for the served bundle.", ("version", "embedding_version"), registry=self._registry
+        )
+        self._loads = Counter(
+            "tandem_bundle_loads", "Bundles found, by what became of them.", ("outcome",), registry=self._registry
+        )
+        for outcome in ("served", "refused"):
+            self._loads.labels(outcome)
+        depth = Gauge("tandem_queue_depth", "Requests waiting for a thread or in one.", registry=self._registry)
+        depth.set_function(queue_depth)
+
+    def record_request(self, route: str, method: str, status: int, seconds: float) -> None:
+        """Counts one answer."""
+        self._requests.labels(route, method, str(status)).inc()
+        self._seconds.labels(route).observe(seconds)
+
+    def record_stages(self, route: str, stopwatch: Stopwatch) -> None:
+        """Adds the stages of one request."""
+        for stage, seconds in stopwatch.laps.items():
+            self._stage_seconds.labels(route, stage).observe(seconds)
+
+    def record_served(self, version: str, embedding_version: str) -> None:
+        """Names the bundle that is served from now on."""
+        self._loads.labels("served").inc()
+        self._bundle.clear()
+        self._bundle.labels(version, embedding_version).set(1)
+
+    def record_refused(self) -> None:
+        """Counts a bundle that could not be served."""
+        self._loads.labels("refused").inc()
+
+    def render(self) -> bytes:
+        """Returns everything in Prometheus' text format."""
+        return generate_latest(self._registry)
+
+
+class Observer:
+    """Counts, times and logs every request, and gives it an id."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        """Wraps an application.
+
+        Args:
+          app: What answers.
+          metrics: Where to count.
+        """
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Passes the request on and records what became of it."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        start = time.perf_counter()
+        request_id = scope["tandem.request_id"] = secrets.token_hex(8)
+        status = 500
+
+        async def observe(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message)["X-Request-Id"] = request_id
+            await send(message)
+
+        try:
+            await self._app(scope, receive, observe)
+        finally:
+            self._record(scope, status, time.perf_counter() - start)
+
+    def _record(self, scope: Scope, status: int, seconds: float) -> None:
+        route = route_of(scope)
+        method = scope["method"] if scope["method"] in _METHODS else "other"
+        self._metrics.record_request(route, method, status, seconds)
+        level = logging.DEBUG if route in _QUIET_ROUTES else logging.INFO
+        fields = {
+            "request_id": scope["tandem.request_id"],
+            "route": route,
+            "method": method,
+            "status": status,
+            "ms": round(seconds * 1e3, 3),
+        }
+        LOGGER.log(level, "request", extra={"fields": fields})
+
+
+def request_id_of(scope: Scope) -> str:
+    """Returns the id that the log knows the request by."""
+    return str(scope.get("tandem.request_id", ""))
+
+
+def route_of(scope: Scope) -> str:
+    """Returns the template of the matched route, so that no id and no attacker's path becomes a label."""
+    return str(getattr(scope.get("route"), "path", _UNMATCHED))

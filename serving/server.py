@@ -1,0 +1,131 @@
+"""The server process: socket, signals, log."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.abc import MetaPathFinder
+from types import FrameType
+
+import pyarrow as pa
+import uvicorn
+
+from recsys.config import ServingSettings
+from recsys.errors import ConfigError
+from recsys.storage.registry import BundleRegistry
+from recsys.storage.workspace import Workspace
+from serving.app import create_app
+from serving.log import log_configuration
+from serving.service import Service
+
+
+def serve(workspace: Workspace, settings: ServingSettings, on_ready: Callable[[str], None] | None = None) -> None:
+    """Serves until SIGTERM or SIGINT, then lets requests under way end and returns.
+
+    Args:
+      workspace: Where bundles are published and sessions kept.
+      settings: Address, limits and sizes.
+      on_ready: Called once, on the event loop, with the base URL (and the real port), when the first bundle answers.
+
+    Raises:
+      WorkspaceError: If nothing was published yet; the message names the command that does.
+      ConfigError: If the address cannot be listened on.
+    """
+    if not workspace.current.exists():
+        BundleRegistry(workspace).current()  # raises, and says what to do
+    _spare_pandas()
+    with _listen(settings) as listener:
+        app = create_app(workspace, settings)
+        config = uvicorn.Config(
+            app,
+            lifespan="on",
+            ws="none",
+            access_log=False,
+            server_header=False,
+            log_config=log_configuration(),
+            timeout_graceful_shutdown=settings.drain_s,  # type: ignore[arg-type]  # a float does as well
+        )
+        server = _Server(config, app.state.service, _url(settings.host, listener), on_ready)
+        with _quiet_signals(server):
+            server.run(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    """Tells when the first bundle answers."""
+
+    def __init__(
+        self, config: uvicorn.Config, service: Service, url: str, on_ready: Callable[[str], None] | None
+    ) -> None:
+        super().__init__(config)
+        self._service = service
+        self._url = url
+        self._on_ready = on_ready
+
+    async def on_tick(self, counter: int) -> bool:
+        if self._on_ready is not None and self._service.deployment.is_ready:
+            self._on_ready(self._url)
+            self._on_ready = None
+        return await super().on_tick(counter)
+
+
+class _NoPandas(MetaPathFinder):
+    """Says that pandas is absent."""
+
+    def find_spec(self, name: str, path: object, target: object = None) -> None:
+        if name == "pandas":
+            raise ModuleNotFoundError("pandas is not looked for in the server process", name=name)
+
+
+def _spare_pandas() -> None:
+    """Lets pyarrow find no pandas when it first looks for one, and never look again.
+
+    pyarrow imports pandas with the first array, wherever it is installed, for conversions that nobody asks for here:
+    a second of start-up and 25 MB. Servers with their own lock have none anyway.
+    """
+    finder = _NoPandas()
+    sys.meta_path.insert(0, finder)
+    try:
+        pa.array([0])
+    finally:
+        sys.meta_path.remove(finder)
+
+
+def _listen(settings: ServingSettings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        return socket.create_server((settings.host, settings.port), family=family, backlog=1024)
+    except OSError as error:
+        raise ConfigError(
+            f"Expected to listen on {settings.host} port {settings.port}, got: {error.strerror or error}. "
+            "Choose another host or port; port 0 takes any free one."
+        ) from error
+
+
+def _url(host: str, listener: socket.socket) -> str:
+    return f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
+
+
+@contextmanager
+def _quiet_signals(server: uvicorn.Server) -> Iterator[None]:
+    """Lets a signal end the server and not the process.
+
+    uvicorn drains on SIGTERM and SIGINT and then raises the signal once more; whoever runs it would see a killed
+    process where all went well. Handlers can be set in the main thread only; elsewhere no signal arrives.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(number: int, frame: FrameType | None) -> None:
+        server.should_exit = True
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
