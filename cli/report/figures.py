@@ -58,7 +58,7 @@ def plot_groups(groups: Mapping[str, Mapping[str, Interval]], arms: tuple[str, .
     axes.set_yticks(range(len(groups)), list(reversed(groups)))
     axes.set_xlim(left=0)
     axes.set_ylim(-0.6, len(groups) - 0.4)
-    axes.legend(frameon=False, fontsize=9, ncols=len(arms), loc="lower center", bbox_to_anchor=(0.5, 1.0))
+    axes.legend(frameon=False, fontsize=8, ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1.0))
     return _svg(figure)
 
 
@@ -89,7 +89,7 @@ def _figure(height: float) -> tuple[Figure, Axes]:
     # Figure without pyplot: no global state, no window system.
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(7.2, height), layout="constrained")
+    figure = Figure(figsize=(5.6, height), layout="constrained")
     figure.patch.set_alpha(0)
     axes = figure.add_subplot()
     axes.patch.set_alpha(0)

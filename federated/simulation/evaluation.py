@@ -33,6 +33,7 @@ PAIRS: Final = (
     ("full_loop", "cloud_query"),
     ("cloud_only", "popularity"),
 )
+_TIER_ORDER: Final = {"low": 0, "mid": 1, "high": 2}
 _RANK_METRICS: Final[Mapping[str, Callable[[Int32Array, int], Float64Array]]] = {
     "ndcg_at_10": ndcg_at,
     "hit_rate_at_10": hit_at,
@@ -186,7 +187,7 @@ def _by_tier(
 ) -> dict[str, dict[str, Interval]]:
     tiers = np.asarray([replay.tier for replay in replays])
     result = {}
-    for tier in sorted(set(tiers.tolist())):
+    for tier in sorted(set(tiers.tolist()), key=lambda name: (_TIER_ORDER.get(name, len(_TIER_ORDER)), name)):
         rows = tiers == tier
         arms, _ = compare({arm: {"ndcg": values[rows]} for arm, values in ndcg.items()}, [], seed)
         result[tier] = {arm: metrics["ndcg"] for arm, metrics in arms.items()}
