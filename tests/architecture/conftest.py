@@ -16,7 +16,7 @@ def root() -> Path:
 
 @pytest.fixture(scope="session")
 def tracked() -> list[Path]:
-    """Every file of the repository as a clone would have it, new ones included; without git, every file of the rooms."""
+    """Every file of the repository as a clone would have it, new ones too; without git, every file of the rooms."""
     listing = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT,

@@ -26,8 +26,8 @@ PLANTS = {
     "pandas": ("recsys/features/catalogue.py", "import pandas", "recsys.features.catalogue -> pandas"),
     "server": (
         "recsys/cascade/cloud.py",
-        "import recsys.models.export",
-        "recsys.cascade.cloud -> recsys.models.export",
+        "import recsys.models.ranker",
+        "recsys.cascade.cloud -> recsys.models.ranker",
     ),
     "device": ("recsys/cascade/rerank.py", "import recsys.index.exact", "recsys.cascade.rerank -> recsys.index.exact"),
 }
