@@ -9,13 +9,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from data.truth import Truth
-from federated.simulation.population import Population
-from federated.simulation.replay import ARMS, BOUNDS, Replayer, UserReplay
-from recsys.cascade.cloud import CloudModel
-from recsys.cascade.rerank import Reranker
+from federated.simulation.replay import ARMS, BOUNDS, UserReplay
+from federated.simulation.replay_pool import replay_all
 from recsys.contracts.arrays import Float64Array, Int32Array
-from recsys.contracts.bundle import DEVICE_TOWER_FILE
 from recsys.contracts.events import Surface
 from recsys.errors import WorkspaceError
 from recsys.metrics.intervals import Interval, compare
@@ -25,7 +21,6 @@ from recsys.storage.registry import Bundle, BundleRegistry
 from recsys.storage.workspace import DatasetCard, Workspace
 
 CUT: Final = 10
-NUM_CANDIDATES: Final = 100
 PAIRS: Final = (
     ("cloud_query", "cloud_only"),
     ("cloud_device", "cloud_only"),
@@ -114,32 +109,17 @@ def evaluate(
     card = workspace.read_card()
     registry = BundleRegistry(workspace)
     bundle = registry.open(version) if version else registry.current()
-    replays = _replay_all(workspace, bundle, seed, progress, max_users)
+    replays: list[UserReplay] = []
+    progress.stage("replaying the held-out period")
+    for done, total, latest in replay_all(workspace, bundle, max_users, seed):
+        replays.extend(latest)
+        progress.advance(done, of_users=total)
     if not replays:
         raise WorkspaceError(
             "Expected users with held-out events, got none. Ingest a dataset with longer histories, "
             "or lower `split.min_positives`."
         )
     return _summarise(replays, card, bundle, seed, started)
-
-
-def _replay_all(
-    workspace: Workspace, bundle: Bundle, seed: int, progress: Progress, max_users: int | None
-) -> list[UserReplay]:
-    cloud = CloudModel.load(bundle)
-    reranker = Reranker(bundle.read_bytes(DEVICE_TOWER_FILE))
-    truth = Truth.load(workspace.truth) if workspace.truth.exists() else None
-    replayer = Replayer(cloud, reranker, truth, NUM_CANDIDATES)
-    population = Population(workspace, cloud.catalogue)
-    user_ids = population.sample(max_users, seed)
-    progress.stage("replaying the held-out period", len(user_ids))
-    replays = []
-    for done, log in enumerate(population.logs(user_ids), start=1):
-        replay = replayer.replay(log)
-        if replay.surfaces:
-            replays.append(replay)
-        progress.advance(done)
-    return replays
 
 
 def _summarise(

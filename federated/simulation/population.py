@@ -52,6 +52,11 @@ class Population:
         drawn = np.random.default_rng(seed).choice(len(self.user_ids), max_users, replace=False)
         return [self.user_ids[row] for row in sorted(drawn.tolist())]
 
+    def in_shard_order(self, user_ids: Iterable[str]) -> list[str]:
+        """Returns known people ordered by shard, so that neighbours share one; unknown people are left out."""
+        known = (user_id for user_id in user_ids if user_id in self._shard_by_user)
+        return sorted(known, key=lambda user_id: (self._shard_by_user[user_id], user_id))
+
     def logs(self, user_ids: Iterable[str]) -> Iterator[UserLog]:
         """Yields the logs of these people, one shard in memory at a time; people unknown here are left out."""
         wanted: dict[Path, list[str]] = {}

@@ -9,6 +9,7 @@ import io
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from recsys.cascade.rerank import QueryEncoder
@@ -67,13 +68,12 @@ class CloudModel:
           BundleError: If a file is no model.
           ContractError: If vocabulary, embeddings and rooms do not fit each other.
         """
-        catalogue = Catalogue.from_vocabulary(pq.read_table(io.BytesIO(bundle.read_bytes(names.VOCABULARY_FILE))))
-        rooms = pq.read_table(io.BytesIO(bundle.read_bytes(names.ROOMS_FILE)))
+        catalogue = Catalogue.from_vocabulary(_read_table(bundle, names.VOCABULARY_FILE))
         return cls(
             manifest=bundle.manifest,
             catalogue=catalogue,
             vectors=catalogue.align(read_snapshot(bundle.read_bytes(names.EMBEDDINGS_FILE))),
-            rooms=RoomSchedule.from_table(rooms, catalogue),
+            rooms=RoomSchedule.from_table(_read_table(bundle, names.ROOMS_FILE), catalogue),
             index=FaissIndex.load(bundle.path(names.INDEX_FILE)),
             encoder=QueryEncoder(bundle.read_bytes(names.QUERY_TOWER_FILE)),
             ranker=Tower(bundle.read_bytes(names.RANKER_FILE), "rank"),
@@ -142,3 +142,8 @@ class CloudModel:
             return allowed, {}
         allowed &= self.rooms.open_items(now_ms, self.catalogue.num_items)
         return allowed, self.rooms.open_rooms(now_ms)
+
+
+def _read_table(bundle: Bundle, name: str) -> pa.Table:
+    # Not `read_table`, which loads the dataset machinery (and pandas, where it is installed): a second at start-up.
+    return pq.ParquetFile(io.BytesIO(bundle.read_bytes(name))).read()

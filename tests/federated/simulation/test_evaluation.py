@@ -3,9 +3,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from federated.simulation import replay_pool
 from federated.simulation.evaluation import evaluate
 from federated.simulation.replay import ARMS
 from recsys.errors import BundleError, WorkspaceError
+from recsys.storage.registry import BundleRegistry
 from recsys.storage.workspace import Workspace
 from tests.bundles import bundled_workspace  # noqa: F401
 
@@ -35,6 +37,17 @@ def test_equal_seeds_give_equal_results(bundled_workspace, evaluation):  # noqa:
     again = evaluate(bundled_workspace, seed=0)
     assert again.arms == evaluation.arms
     assert again.differences == evaluation.differences
+
+
+def test_the_number_of_processes_changes_nothing(bundled_workspace, monkeypatch):  # noqa: F811
+    monkeypatch.setattr(replay_pool, "_ALONE_BELOW", 0)
+    monkeypatch.setattr(replay_pool, "CHUNK_USERS", 7)
+    bundle = BundleRegistry(bundled_workspace).current()
+    alone, crew = (
+        [replay for *_, latest in replay_pool.replay_all(bundled_workspace, bundle, 20, 0, number) for replay in latest]
+        for number in (1, 2)
+    )
+    assert alone == crew
 
 
 def test_the_share_harmed_is_the_share_of_users_with_a_lower_value(evaluation):
