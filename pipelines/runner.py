@@ -7,14 +7,14 @@ flags Tandem therefore names the in-process `FnApiRunner` outright.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 
 import apache_beam as beam
 import pyarrow as pa
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipelines.arrow_coder import ArrowTableCoder
+from pipelines.logs import quiet_logs
 from recsys.errors import TandemError
 
 EMBEDDED_RUNNER = "FnApiRunner"
@@ -44,14 +44,3 @@ def read_options(flags: Sequence[str]) -> PipelineOptions:
     """Returns Beam's options; the runner is the in-process one unless a flag names another."""
     chosen = [] if any(flag.startswith("--runner") for flag in flags) else [f"--runner={EMBEDDED_RUNNER}"]
     return PipelineOptions([*chosen, *flags])
-
-
-@contextmanager
-def quiet_logs(level: int = logging.WARNING) -> Iterator[None]:
-    """Mutes log records up to `level`; Beam repeats the traceback of every failure that is raised anyway."""
-    before = logging.root.manager.disable
-    logging.disable(max(level, before))
-    try:
-        yield
-    finally:
-        logging.disable(before)

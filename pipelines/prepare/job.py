@@ -80,6 +80,7 @@ def prepare(
         _write_vocabulary(pipeline, written[steps.TRAINING], items, num_items, output_dir)
 
     run(construct, flags)
+    layout.remove_leftovers(output_dir)
     return _report(output_dir, num_items, time.perf_counter() - begin)
 
 

@@ -19,6 +19,8 @@ VOCABULARY: Final = "vocabulary.parquet"
 COUNTERS: Final = "counters.json"
 REPORT: Final = "report.json"
 
+_BEGUN: Final = ".begun-"
+
 
 def write_part(table: pa.Table, path: Path) -> None:
     """Writes a Parquet file beside its place and moves it there: a worker that is run again does no harm."""
@@ -34,5 +36,11 @@ def write_json(value: Mapping[str, Any], path: Path) -> None:
     os.replace(partial, path)
 
 
+def remove_leftovers(output_dir: Path) -> None:
+    """Removes what workers that were killed had begun to write."""
+    for path in output_dir.rglob(f"{_BEGUN}*"):
+        path.unlink()
+
+
 def _beside(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    return path.with_name(f"{_BEGUN}{path.name}.{uuid.uuid4().hex}")

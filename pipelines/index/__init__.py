@@ -1,0 +1,1 @@
+"""The vectors become a candidate index, measured before it may be published."""

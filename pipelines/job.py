@@ -1,0 +1,219 @@
+"""The cloud's training job: prepare → train → embed → index → publish.
+
+Beam and TensorFlow are imported where a stage that needs them runs: a rerun with nothing to do imports neither.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipelines.logs import quiet_logs
+from pipelines.prepare.layout import EVENTS, REPORT, VOCABULARY
+from pipelines.publish import publish
+from pipelines.sessions import fill_sessions
+from pipelines.stages import Stage, run_stage
+from recsys.config import CloudSettings, DeviceSettings
+from recsys.contracts import bundle as names
+from recsys.errors import TrainingError, WorkspaceError
+from recsys.progress import Progress
+from recsys.storage.atomic import write_file
+from recsys.storage.checksum import describe_file
+from recsys.storage.lock import hold_lock
+from recsys.storage.registry import Bundle
+from recsys.storage.workspace import Workspace
+
+PREPARE_VERSION = 1
+TRAIN_VERSION = 1
+EMBED_VERSION = 1
+INDEX_VERSION = 1
+
+_LOCK = ".train.lock"
+_METRICS = "metrics.json"
+
+
+def train(
+    workspace: Workspace,
+    settings: CloudSettings,
+    seed: int,
+    progress: Progress,
+    device: DeviceSettings | None = None,
+    beam_flags: Sequence[str] = (),
+) -> Bundle:
+    """Trains on the consented log of a workspace and publishes a bundle.
+
+    A second run does only what changed; a killed run is taken up at the stage that it was in. Runs on one workspace
+    wait for each other.
+
+    Args:
+      workspace: Holds an ingested dataset.
+      settings: Of all stages.
+      seed: Of training. Equal data, settings and seed give an equal bundle, unless the clock
+        (`retrieval.max_seconds`) stopped the training.
+      progress: A listener.
+      device: Shape of the device tower that the bundle starts with; the defaults where it is None.
+      beam_flags: Beam's own flags, such as `--runner=FlinkRunner`; none means in this process.
+
+    Raises:
+      WorkspaceError: If there is no dataset, or the disk is full.
+      DatasetError: If a file of the dataset is broken.
+      TrainingError: If there is nothing to learn from, the loss diverges, or the index is worse than its floor; then
+        nothing is published.
+    """
+    workspace.read_card()
+    with hold_lock(workspace.root / _LOCK):
+        return _Run(workspace, settings, seed, progress, device or DeviceSettings(), tuple(beam_flags)).execute()
+
+
+@dataclass(frozen=True)
+class _Run:
+    """One run of the job; each stage depends on the checksums of what it reads, and on its own settings."""
+
+    workspace: Workspace
+    settings: CloudSettings
+    seed: int
+    progress: Progress
+    device: DeviceSettings
+    beam_flags: tuple[str, ...]
+
+    def execute(self) -> Bundle:
+        """Runs all stages, publishes, and writes the run's report."""
+        begin = time.perf_counter()
+        prepared = self._prepare()
+        counters = json.loads((prepared.folder / REPORT).read_text(encoding="utf-8"))
+        self._tell(prepared, f"{counters['accepted']} of {counters['rows_in']} rows accepted")
+        if not counters["train"]:
+            raise TrainingError(
+                f"Expected events to learn from in {self.workspace.events}, got none that is lawful: see the reasons "
+                f"in {prepared.folder / REPORT}."
+            )
+        trained = self._train(prepared)
+        self._tell(trained)
+        embedded = self._embed(prepared, trained)
+        self._tell(embedded)
+        indexed = self._index(prepared, trained, embedded)
+        self._tell(indexed)
+        metrics = {name: value for stage in (trained, indexed) for name, value in _read_metrics(stage).items()}
+        self.progress.stage("publishing the bundle")
+        bundle = publish(
+            self.workspace,
+            prepared.folder,
+            trained.folder,
+            embedded.folder,
+            indexed.folder,
+            self.settings.retrieval.history_length,
+            metrics,
+        )
+        fill_sessions(self.workspace, prepared.folder)
+        stages = (prepared, trained, embedded, indexed)
+        self._report(bundle, stages, counters, metrics, time.perf_counter() - begin)
+        return bundle
+
+    def _prepare(self) -> Stage:
+        self.progress.stage("preparing examples")
+        inputs = {
+            "events": {
+                path.name: describe_file(path).sha256 for path in sorted(self.workspace.events.glob("*.parquet"))
+            },
+            "items": _checksum(self.workspace.items),
+            "settings": self.settings.prepare.model_dump(mode="json"),
+        }
+
+        def build(folder: Path) -> None:
+            with quiet_logs():
+                from pipelines.prepare.job import prepare
+
+            prepare(self.workspace.events, self.workspace.items, folder, self.settings.prepare, self.beam_flags)
+
+        return run_stage(self.workspace.examples, "prepare", PREPARE_VERSION, inputs, build)
+
+    def _train(self, prepared: Stage) -> Stage:
+        self.progress.stage("training")
+        inputs = {
+            "examples": prepared.checksums(f"{EVENTS}/*.parquet", VOCABULARY),
+            "retrieval": self.settings.retrieval.model_dump(mode="json"),
+            "ranker": self.settings.ranker.model_dump(mode="json"),
+            "device": self.device.model_dump(mode="json"),
+            "seed": self.seed,
+        }
+
+        def build(folder: Path) -> None:
+            from pipelines.training.stage import train_models
+
+            train_models(prepared.folder, folder, self.settings, self.device, self.seed, self.progress)
+
+        return run_stage(self.workspace.models, "train", TRAIN_VERSION, inputs, build)
+
+    def _embed(self, prepared: Stage, trained: Stage) -> Stage:
+        self.progress.stage("embedding the catalogue")
+        tower = trained.folder / names.ITEM_TOWER_FILE
+        inputs = {"vocabulary": prepared.checksums(VOCABULARY), "tower": trained.checksums(tower.name)}
+
+        def build(folder: Path) -> None:
+            with quiet_logs():
+                from pipelines.embed.job import embed
+
+            embed(prepared.folder / VOCABULARY, tower, folder, self.beam_flags)
+
+        return run_stage(self.workspace.models, "embed", EMBED_VERSION, inputs, build)
+
+    def _index(self, prepared: Stage, trained: Stage, embedded: Stage) -> Stage:
+        self.progress.stage("building the index")
+        tower = trained.folder / names.QUERY_TOWER_FILE
+        vectors = embedded.folder / names.EMBEDDINGS_FILE
+        inputs = {
+            "examples": prepared.checksums(f"{EVENTS}/*.parquet", VOCABULARY),
+            "embeddings": embedded.checksums(vectors.name),
+            "tower": trained.checksums(tower.name),
+            "settings": self.settings.index.model_dump(mode="json"),
+        }
+
+        def build(folder: Path) -> None:
+            from pipelines.index.job import build_index
+
+            build_index(prepared.folder, vectors, tower, self.settings.index, folder)
+
+        return run_stage(self.workspace.models, "index", INDEX_VERSION, inputs, build)
+
+    def _tell(self, stage: Stage, figures: str = "") -> None:
+        state = "unchanged, made earlier" if stage.reused else "done"
+        self.progress.note(f"{stage.name}: {state} in {stage.seconds:.1f} s" + (f"; {figures}" if figures else ""))
+
+    def _report(
+        self,
+        bundle: Bundle,
+        stages: Sequence[Stage],
+        counters: dict[str, Any],
+        metrics: dict[str, float],
+        seconds: float,
+    ) -> None:
+        report = {
+            "version": bundle.manifest.version,
+            "dataset": bundle.manifest.dataset,
+            "split_fingerprint": bundle.manifest.split_fingerprint,
+            "seed": self.seed,
+            "settings": self.settings.model_dump(mode="json"),
+            "stages": [
+                {"name": stage.name, "key": stage.key, "reused": stage.reused, "seconds": stage.seconds}
+                for stage in stages
+            ],
+            "counters": counters,
+            "metrics": metrics,
+            "seconds": round(seconds, 3),
+        }
+        path = self.workspace.reports / f"train-{bundle.manifest.version}.json"
+        write_file(path, (json.dumps(report, indent=1, sort_keys=True) + "\n").encode())
+
+
+def _checksum(path: Path) -> str:
+    if not path.is_file():
+        raise WorkspaceError(f"Expected the file {path}, got none. Run `tandem ingest` first.")
+    return describe_file(path).sha256
+
+
+def _read_metrics(stage: Stage) -> dict[str, float]:
+    return json.loads((stage.folder / _METRICS).read_text(encoding="utf-8"))

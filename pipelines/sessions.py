@@ -1,0 +1,46 @@
+"""Hands the consented histories to the server, for people whose device sends only their id."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import pyarrow.parquet as pq
+
+from pipelines.histories import read_histories
+from pipelines.prepare.layout import VOCABULARY
+from recsys.config import ServingSettings
+from recsys.features.catalogue import Catalogue
+from recsys.storage.atomic import write_file
+from recsys.storage.session_store import SQLiteSessionStore
+from recsys.storage.workspace import Workspace
+
+STORE_FILE: Final = "sessions.sqlite"
+SOURCE_FILE: Final = "sessions.source"
+"""Which prepared examples the store was filled from: filling it again would undo what the server appended since."""
+
+
+def fill_sessions(workspace: Workspace, examples_dir: Path) -> int:
+    """Sets each user's recent positives in the server's store, unless it was filled from these examples before.
+
+    Returns:
+      How many users were set.
+
+    Raises:
+      WorkspaceError: If the store cannot be written.
+    """
+    source = workspace.state / SOURCE_FILE
+    if (workspace.state / STORE_FILE).exists() and source.exists() and source.read_text() == examples_dir.name:
+        return 0
+    length = ServingSettings().session_length
+    catalogue = Catalogue.from_vocabulary(pq.read_table(examples_dir / VOCABULARY))
+    store = SQLiteSessionStore(workspace.state / STORE_FILE, length)
+    num_users = 0
+    try:
+        for part in read_histories(examples_dir):
+            store.replace({user_id: catalogue.ids_of(items[-length:]) for user_id, items in part.items()})
+            num_users += len(part)
+    finally:
+        store.close()
+    write_file(source, examples_dir.name.encode())
+    return num_users
