@@ -16,18 +16,19 @@ def diff(base: EmbeddingSnapshot, target: EmbeddingSnapshot) -> EmbeddingDelta:
     """
     if base.dim != target.dim:
         raise ContractError(f"Expected snapshots of one dim, got {base.dim} and {target.dim}. Send the snapshot.")
-    base_rows = {item_id: row for row, item_id in enumerate(base.item_ids)}
-    changed = [
-        row
-        for row, item_id in enumerate(target.item_ids)
-        if item_id not in base_rows or not _same_bits(base, base_rows[item_id], target, row)
-    ]
+    base_row = {item_id: row for row, item_id in enumerate(base.item_ids)}
+    origin = np.fromiter((base_row.get(item_id, -1) for item_id in target.item_ids), np.int64, len(target.item_ids))
+    common = np.flatnonzero(origin >= 0)
+    changed = origin < 0
+    # By bits, not by value: versions are hashes of bits, and 0.0 == -0.0.
+    left, right = base.vectors[origin[common]].view(np.uint32), target.vectors[common].view(np.uint32)
+    changed[common] = (left != right).any(axis=1)
     kept = set(target.item_ids)
     return EmbeddingDelta(
         base_version=base.version,
         version=target.version,
-        item_ids=tuple(target.item_ids[row] for row in changed),
-        vectors=target.vectors[changed].reshape(len(changed), target.dim),
+        item_ids=tuple(target.item_ids[row] for row in np.flatnonzero(changed)),
+        vectors=target.vectors[changed],
         removed_ids=tuple(item_id for item_id in base.item_ids if item_id not in kept),
     )
 
@@ -42,19 +43,18 @@ def apply_delta(base: EmbeddingSnapshot, delta: EmbeddingDelta) -> EmbeddingSnap
         raise VersionMismatchError(
             f"Expected a delta from version {base.version}, got one from {delta.base_version}. Ask for the snapshot."
         )
-    rows = dict(zip(base.item_ids, base.vectors, strict=True))
-    for item_id in delta.removed_ids:
-        rows.pop(item_id, None)
-    rows.update(zip(delta.item_ids, delta.vectors, strict=True))
-    item_ids = tuple(sorted(rows))
-    vectors = np.stack([rows[item_id] for item_id in item_ids]) if item_ids else np.zeros((0, base.dim), np.float32)
-    result = EmbeddingSnapshot(item_ids, vectors)
+    if base.dim != delta.vectors.shape[1]:
+        raise VersionMismatchError(
+            f"Expected a delta of vectors of length {base.dim}, got {delta.vectors.shape[1]}. Ask for the snapshot."
+        )
+    replaced = {*delta.item_ids, *delta.removed_ids}
+    kept = np.fromiter((item_id not in replaced for item_id in base.item_ids), np.bool_, len(base.item_ids))
+    item_ids = [*(base.item_ids[row] for row in np.flatnonzero(kept)), *delta.item_ids]
+    order = sorted(range(len(item_ids)), key=item_ids.__getitem__)
+    vectors = np.concatenate([base.vectors[kept], delta.vectors])[np.array(order, np.int64)]
+    result = EmbeddingSnapshot(tuple(item_ids[row] for row in order), vectors)
     if result.version != delta.version:
         raise VersionMismatchError(
             f"Expected the delta to lead to version {delta.version}, got {result.version}. Ask for the snapshot."
         )
     return result
-
-
-def _same_bits(base: EmbeddingSnapshot, base_row: int, target: EmbeddingSnapshot, row: int) -> bool:
-    return base.vectors[base_row].tobytes() == target.vectors[row].tobytes()

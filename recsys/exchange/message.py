@@ -6,9 +6,10 @@ Any Arrow reader of any language can read them; there is no format of our own.
 from __future__ import annotations
 
 import io
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from recsys.contracts.arrays import Float32Array
@@ -21,6 +22,8 @@ Codec = Literal["float32", "float16"]
 CODECS: Final[tuple[Codec, ...]] = ("float32", "float16")
 MEDIA_TYPE: Final = "application/vnd.apache.arrow.stream"
 _ARROW_TYPES: Final = {"float32": pa.float32(), "float16": pa.float16()}
+_END: Final = b"\xff\xff\xff\xff\x00\x00\x00\x00"
+"""How an Arrow stream ends. Without it the stream was cut, although Arrow itself would not mind."""
 
 
 def encode_snapshot(snapshot: EmbeddingSnapshot, codec: Codec = "float16") -> bytes:
@@ -73,39 +76,68 @@ def _write(
     metadata: dict[str, str],
     removed_ids: tuple[str, ...] = (),
 ) -> bytes:
-    if codec not in _ARROW_TYPES:
-        raise ContractError(f"Expected a codec out of {list(CODECS)}, got {codec!r}.")
-    packed = vectors.astype(codec)
-    if not np.array_equal(packed.astype(np.float32), vectors):
-        raise ContractError(f"Expected vectors that {codec} holds exactly, got others. Use float32, or round at embed.")
     dim = vectors.shape[1]
-    present = pa.FixedSizeListArray.from_arrays(pa.array(packed.ravel(), _ARROW_TYPES[codec]), dim)
+    values = pa.array(_pack(item_ids, vectors, codec).ravel())
+    present = pa.FixedSizeListArray.from_arrays(values, type=_vector_type(codec, dim))
     column = pa.concat_arrays([present, pa.nulls(len(removed_ids), present.type)])
-    schema = pa.schema(
-        [pa.field("item_id", pa.string(), nullable=False), pa.field("vector", present.type)],
-        metadata={**metadata, "dim": str(dim), "codec": codec},
-    )
     ids = pa.array([*item_ids, *removed_ids], pa.string())
+    schema = _schema(codec, dim).with_metadata({**metadata, "dim": str(dim), "codec": codec, "num_rows": str(len(ids))})
     sink = io.BytesIO()
     with pa.ipc.new_stream(sink, schema) as writer:
-        writer.write_table(pa.Table.from_arrays([ids, column], schema=schema))
+        writer.write_batch(pa.RecordBatch.from_arrays([ids, column], schema=schema))
     return sink.getvalue()
 
 
+def _pack(item_ids: tuple[str, ...], vectors: Float32Array, codec: Codec) -> npt.NDArray[np.floating[Any]]:
+    if codec not in CODECS:
+        raise ContractError(f"Expected a codec out of {list(CODECS)}, got {codec!r}.")
+    if vectors.shape[1] == 0:
+        raise ContractError("Expected vectors of length 1 or more in a message, got length 0.")
+    with np.errstate(over="ignore"):  # What overflows is infinite, hence unequal, hence refused.
+        packed = vectors.astype(codec)
+    lossy = np.flatnonzero((packed.astype(np.float32) != vectors).any(axis=1))
+    if len(lossy):
+        raise ContractError(
+            f"Expected vectors that {codec} holds exactly, got others for {len(lossy)} items, the first "
+            f"{item_ids[lossy[0]]!r}. Use the codec float32, or `round_to_float16` when embedding."
+        )
+    return packed
+
+
+def _schema(codec: str, dim: int) -> pa.Schema:
+    return pa.schema([pa.field("item_id", pa.string(), nullable=False), pa.field("vector", _vector_type(codec, dim))])
+
+
+def _vector_type(codec: str, dim: int) -> pa.DataType:
+    return pa.list_(pa.field("item", _ARROW_TYPES[codec], nullable=False), dim)
+
+
 def _read(message: bytes, kind: str) -> tuple[dict[str, str], tuple[str, ...], Float32Array, tuple[str, ...]]:
+    """Returns metadata, ids and vectors `[num_items, dim]` of rows that have one, and the ids of rows without."""
     try:
-        table = pa.ipc.open_stream(message).read_all()
-        table.validate(full=True)
-        metadata = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
+        metadata, batch = _read_stream(message)
         if metadata.get("kind") != kind:
-            raise ContractError(f"Expected a {kind} message, got {metadata.get('kind') or 'something else'}.")
-        dim = int(metadata["dim"])
-        ids = table.column("item_id").to_pylist()
-        column = table.column("vector").combine_chunks()
-        present = column.drop_null()
-        flat = present.flatten().to_numpy(zero_copy_only=False).astype(np.float32)
-    except (pa.ArrowException, OSError, KeyError, ValueError, UnicodeDecodeError, AttributeError) as error:
-        if isinstance(error, ContractError):
-            raise
+            raise ContractError(f"it says it is {metadata.get('kind', 'nothing')!r}")
+        codec, dim = metadata["codec"], int(metadata["dim"])
+        if not batch.schema.equals(_schema(codec, dim)) or batch.num_rows != int(metadata["num_rows"]):
+            raise ContractError(f"its {batch.num_rows} rows of {batch.schema.names} are not those it announces")
+        ids, column = batch.column("item_id").to_pylist(), batch.column("vector")
+        num_set = len(ids) - column.null_count
+        if (kind == "snapshot" and column.null_count) or column[num_set:].null_count != column.null_count:
+            raise ContractError("rows without a vector stand where none may")
+        vectors = column[:num_set].flatten().to_numpy(zero_copy_only=False).astype(np.float32).reshape(num_set, dim)
+    except (pa.ArrowException, OSError, KeyError, ValueError, StopIteration) as error:
         raise ContractError(f"Expected a {kind} message, got {len(message)} bytes that are none: {error}") from error
-    return metadata, tuple(ids[: len(present)]), flat.reshape(len(present), dim), tuple(ids[len(present) :])
+    return metadata, tuple(ids[:num_set]), vectors, tuple(ids[num_set:])
+
+
+def _read_stream(message: bytes) -> tuple[dict[str, str], pa.RecordBatch]:
+    source = pa.BufferReader(message)
+    with pa.ipc.open_stream(source) as stream:
+        metadata = {key.decode(): value.decode() for key, value in (stream.schema.metadata or {}).items()}
+        batch = stream.read_next_batch()
+        batch.validate(full=True)
+        rest = source.read()
+    if rest != _END:
+        raise ContractError("it does not end where it should")
+    return metadata, batch
