@@ -118,6 +118,9 @@ def _read(message: bytes, kind: str) -> tuple[dict[str, str], tuple[str, ...], F
         metadata, batch = _read_stream(message)
         if metadata.get("kind") != kind:
             raise ContractError(f"it says it is {metadata.get('kind', 'nothing')!r}")
+        absent = {"version", *(["base_version"] if kind == "delta" else [])} - metadata.keys()
+        if absent:
+            raise ContractError(f"its metadata lack {sorted(absent)}")
         codec, dim = metadata["codec"], int(metadata["dim"])
         if not batch.schema.equals(_schema(codec, dim)) or batch.num_rows != int(metadata["num_rows"]):
             raise ContractError(f"its {batch.num_rows} rows of {batch.schema.names} are not those it announces")
