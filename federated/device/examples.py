@@ -1,0 +1,93 @@
+"""Local training examples, made on the device out of its own log and the lists that the cloud had sent."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from recsys.config import DeviceSettings
+from recsys.contracts.arrays import Float32Array, Int32Array
+from recsys.features.history import pad_history, standardise
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One private event and the list out of which it was chosen.
+
+    Attributes:
+      item_index: The item that was chosen.
+      candidates: `[num_candidates]` int32, the cloud's list, best first.
+      cloud_scores: `[num_candidates]` float32, the cloud's scores.
+      query: `[dim]` float32, the device's own query vector before the event.
+      history: `[num]` int32, items of interest before the event, oldest first.
+    """
+
+    item_index: int
+    candidates: Int32Array
+    cloud_scores: Float32Array
+    query: Float32Array
+    history: Int32Array
+
+
+@dataclass(frozen=True)
+class LocalExamples:
+    """What a device trains on; nothing of it ever leaves.
+
+    Attributes:
+      candidates: `[num_examples, num_candidates]` int32 item indexes, 0 is padding.
+      cloud_scores: `[num_examples, num_candidates]` float32, standardised over the whole list.
+      query: `[num_examples, dim]` float32.
+      history: `[num_examples, history_length]` int32, padded on the left.
+      label: `[num_examples]` int32, the place of the chosen item.
+    """
+
+    candidates: Int32Array
+    cloud_scores: Float32Array
+    query: Float32Array
+    history: Int32Array
+    label: Int32Array
+
+    def __len__(self) -> int:
+        """Number of examples."""
+        return len(self.label)
+
+
+def build_examples(
+    choices: Sequence[Choice], dim: int, settings: DeviceSettings, rng: np.random.Generator
+) -> LocalExamples:
+    """Returns examples of the latest choices whose list held the chosen item: what the device really saw.
+
+    Of each list the chosen item and a draw of the others are kept.
+
+    Args:
+      choices: In the order of time.
+      dim: Length of a query vector.
+      settings: How many candidates, how much history, how many examples.
+      rng: The device's own.
+    """
+    seen = [choice for choice in choices if (choice.candidates == choice.item_index).any()][-settings.max_examples :]
+    examples = LocalExamples(
+        candidates=np.zeros((len(seen), settings.num_candidates), np.int32),
+        cloud_scores=np.zeros((len(seen), settings.num_candidates), np.float32),
+        query=np.zeros((len(seen), dim), np.float32),
+        history=np.zeros((len(seen), settings.history_length), np.int32),
+        label=np.zeros(len(seen), np.int32),
+    )
+    for row, choice in enumerate(seen):
+        kept = _draw(choice, settings.num_candidates, rng)
+        examples.candidates[row, : len(kept)] = choice.candidates[kept]
+        examples.cloud_scores[row, : len(kept)] = standardise(choice.cloud_scores)[kept]
+        examples.query[row] = choice.query
+        examples.history[row] = pad_history(choice.history, settings.history_length)
+        examples.label[row] = int(np.flatnonzero(choice.candidates[kept] == choice.item_index)[0])
+    return examples
+
+
+def _draw(choice: Choice, count: int, rng: np.random.Generator) -> Int32Array:
+    """Places of the chosen item and of `count - 1` others, in the list's order."""
+    target = int(np.flatnonzero(choice.candidates == choice.item_index)[0])
+    others = np.delete(np.arange(len(choice.candidates)), target)
+    drawn = rng.choice(others, min(count - 1, len(others)), replace=False)
+    return np.sort(np.append(drawn, target)).astype(np.int32)
