@@ -112,7 +112,8 @@ def _conform(table: pa.Table, path: str) -> pa.Table:
 
 
 def _unreadable(path: str, error: Exception) -> DatasetError:
+    cause = " ".join(str(error).split())
     return DatasetError(
-        f"Expected a whole Parquet file of events at {path}, got one that cannot be read: {error}. "
+        f"Expected a whole Parquet file of events at {path}, got one that cannot be read: {cause} "
         "It is cut off or no Parquet; write it again (for example with `tandem ingest`) or remove it."
     )

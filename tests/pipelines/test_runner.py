@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import logging
+
+import apache_beam as beam
+import pyarrow as pa
+import pytest
+from apache_beam.options.pipeline_options import StandardOptions
+
+from pipelines.logs import quiet_logs
+from pipelines.runner import read_options, run
+from recsys.errors import DatasetError
+
+
+def refuse(element: int) -> int:
+    raise DatasetError(f"Expected another number, got {element}.")
+
+
+def take_table(element: tuple[str, list[pa.Table]]) -> None:
+    key, tables = element
+    if [table.to_pydict() for table in tables] != [{"n": [1]}]:
+        raise DatasetError(f"{key} came as {tables}.")
+
+
+def test_without_flags_the_runner_is_the_one_in_this_process_which_downloads_nothing() -> None:
+    assert read_options(()).view_as(StandardOptions).runner == "FnApiRunner"
+
+
+def test_a_flag_names_another_runner() -> None:
+    assert read_options(("--runner=FlinkRunner",)).view_as(StandardOptions).runner == "FlinkRunner"
+    assert read_options(("--job_name=x",)).view_as(StandardOptions).runner == "FnApiRunner"
+
+
+def test_an_error_of_a_step_arrives_as_it_was_raised_and_nothing_is_printed(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(DatasetError, match=r"^Expected another number, got 3\.$"):
+        run(lambda pipeline: pipeline | beam.Create([3]) | beam.Map(refuse))
+    assert capfd.readouterr().out == ""
+
+
+def test_tables_travel_through_a_shuffle() -> None:
+    run(
+        lambda pipeline: (
+            pipeline
+            | beam.Create([1])
+            | beam.Map(lambda n: ("key", pa.table({"n": [n]}))).with_output_types(tuple[str, pa.Table])
+            | beam.GroupByKey()
+            | beam.Map(take_table)
+        )
+    )
+
+
+def test_logs_are_muted_only_inside(caplog: pytest.LogCaptureFixture) -> None:
+    logger = logging.getLogger("somebody")
+    with quiet_logs():
+        logger.warning("inside")
+        logger.error("loud")
+    logger.warning("outside")
+    assert [record.message for record in caplog.records] == ["loud", "outside"]
