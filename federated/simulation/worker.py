@@ -110,8 +110,10 @@ def find_worker_binary() -> Path:
 
 
 def _reserve_port() -> socket.socket:
-    """A bound socket that does not listen: the worker, which sets SO_REUSEPORT too, can bind beside it, while no one
-    else is given the port. Without it two workers could share a port, and each other's calls.
+    """Returns a bound socket that does not listen.
+
+    The worker, which sets SO_REUSEPORT too, can bind beside it, while nobody else is given the port. Without it two
+    workers could share a port, and each other's calls.
     """
     family, host = (socket.AF_INET6, "::") if socket.has_dualstack_ipv6() else (socket.AF_INET, "")
     reservation = socket.socket(family, socket.SOCK_STREAM)

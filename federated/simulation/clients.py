@@ -1,0 +1,88 @@
+"""The clients of a round: local examples, built only for those who take part."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+
+from federated.device.examples import Choice, LocalExamples, build_examples
+from federated.simulation.choices import ChoiceMaker
+from federated.simulation.population import Population
+from federated.simulation.replay import UserLog
+from recsys.cascade.cloud import CloudModel
+from recsys.config import DeviceSettings
+
+NUM_CANDIDATES: Final = 100
+"""Length of the lists that the cloud sends."""
+
+
+class Clients:
+    """Builds and keeps local examples.
+
+    Every second private choice has a list that answers the device's own query vector, the others one from what the
+    cloud knows by consent, so that one tower serves both kinds of request.
+    """
+
+    def __init__(
+        self,
+        cloud: CloudModel,
+        population: Population,
+        settings: DeviceSettings,
+        seed: int,
+        validation_ids: frozenset[str],
+        max_cached: int = 4_096,
+    ) -> None:
+        """Builds nothing yet.
+
+        Args:
+          cloud: Sends the lists.
+          population: Whose logs are read.
+          settings: Of local training.
+          seed: Of the run; each client draws from it and its own id.
+          validation_ids: People whose last private choice is never trained on.
+          max_cached: Clients kept in memory; the least recently used goes first.
+        """
+        self._cloud = cloud
+        self._population = population
+        self._settings = settings
+        self._seed = seed
+        self._validation_ids = validation_ids
+        self._max_cached = max_cached
+        self._cache: OrderedDict[str, LocalExamples] = OrderedDict()
+
+    def examples(self, user_ids: Sequence[str]) -> list[LocalExamples]:
+        """Returns each client's examples, in the order given; those without any are left out."""
+        absent = [user_id for user_id in user_ids if user_id not in self._cache]
+        built = {log.user_id: self._build(log) for log in self._population.logs(absent)}
+        found = []
+        for user_id in user_ids:
+            examples = self._cache.pop(user_id) if user_id in self._cache else built[user_id]
+            self._cache[user_id] = examples
+            if len(examples):
+                found.append(examples)
+        while len(self._cache) > self._max_cached:
+            self._cache.popitem(last=False)
+        return found
+
+    def _build(self, log: UserLog) -> LocalExamples:
+        maker = ChoiceMaker(self._cloud, log, NUM_CANDIDATES)
+        rows = maker.private_rows
+        if log.user_id in self._validation_ids:
+            rows = rows[:-1]
+        choices: list[Choice] = []
+        for place in range(len(rows) - 1, -1, -1):  # the latest first, and no more than are wanted
+            choice = maker.choice(rows[place], fresh=place % 2 == 1)
+            if choice.item_index in choice.candidates:
+                choices.append(choice)
+            if len(choices) == self._settings.max_examples:
+                break
+        rng = np.random.default_rng([self._seed, _number(log.user_id)])
+        return build_examples(choices[::-1], self._cloud.manifest.dim, self._settings, rng)
+
+
+def _number(user_id: str) -> int:
+    return int.from_bytes(hashlib.sha256(user_id.encode()).digest()[:8], "big")

@@ -1,0 +1,63 @@
+"""Makes TFF compute in a worker that we own (`worker.py`), in place of one that it would start by itself."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Final
+
+import grpc
+import tensorflow_federated as tff
+
+from federated.simulation.worker import Worker
+from recsys.errors import FederationError
+
+_MAX_MESSAGE_BYTES: Final = 2_000_000_000
+_CHANNEL_OPTIONS: Final = [
+    ("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES),
+    ("grpc.max_send_message_length", _MAX_MESSAGE_BYTES),
+]
+_CONNECT_S: Final = 30.0
+_POLL_S: Final = 0.01
+
+
+@contextmanager
+def execute_on(worker: Worker) -> Iterator[None]:
+    """Sends every TFF computation of the block (in this thread) to the worker.
+
+    TFF repeats a call that failed for want of a connection, for ever; here it is told when the worker is gone.
+
+    Raises:
+      FederationError: If the worker cannot be reached, or dies during a computation of the block.
+    """
+    with grpc.insecure_channel(worker.address, _CHANNEL_OPTIONS) as channel:
+        stub = tff.framework.RemoteExecutorGrpcStub(channel)
+        _await_connection(stub, worker)
+
+        def build_executor(cardinalities: Mapping[tff.framework.PlacementLiteral, int]) -> tff.framework.RemoteExecutor:
+            worker.check()
+            executor = tff.framework.RemoteExecutor(stub)
+            executor.set_cardinalities({tff.CLIENTS: 0, **cardinalities})
+            return executor
+
+        context = tff.framework.SyncExecutionContext(
+            executor_fn=tff.framework.ResourceManagingExecutorFactory(build_executor),
+            compiler_fn=tff.backends.native.desugar_and_transform_to_native,
+            transform_args=tff.tensorflow.transform_args,
+            transform_result=tff.tensorflow.transform_result,
+        )
+        with tff.framework.get_context_stack().install(context):
+            yield
+
+
+def _await_connection(stub: tff.framework.RemoteExecutorGrpcStub, worker: Worker) -> None:
+    deadline = time.monotonic() + _CONNECT_S
+    while not stub.is_ready:
+        worker.check()
+        if time.monotonic() > deadline:
+            raise FederationError(
+                f"Expected a connection to the TFF worker at {worker.address} within {_CONNECT_S:g} s, got none. "
+                "Does a proxy or firewall stand between? Set `no_proxy=localhost`."
+            )
+        time.sleep(_POLL_S)
