@@ -48,7 +48,7 @@ def read_snapshot(source: bytes | Path) -> EmbeddingSnapshot:
     name = str(source) if isinstance(source, Path) else f"{len(source)} bytes"
     try:
         return _read_table(pq.read_table(source if isinstance(source, Path) else io.BytesIO(source), partitioning=None))
-    except (pa.ArrowException, OSError, ContractError) as error:
+    except (pa.ArrowException, OSError, ValueError) as error:
         raise BundleError(f"Expected an embedding snapshot as Parquet in {name}, got none: {error}") from error
 
 
