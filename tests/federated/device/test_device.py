@@ -85,9 +85,9 @@ def test_nothing_of_the_private_log_is_reachable_from_a_request(device, parts):
 
 def test_noise_and_clipping_are_applied_before_the_vector_leaves(parts):
     snapshot, encoder, reranker = parts
-    device = Device("mid", PrivateLog("anna"), VectorCache(snapshot), encoder, reranker, UplinkPolicy(0.1, 1.0))
-    clipped = Device("mid", PrivateLog("anna"), VectorCache(snapshot), encoder, reranker, UplinkPolicy(0.1, 0.0))
+    device = Device("mid", PrivateLog("anna"), VectorCache(snapshot), encoder, reranker, UplinkPolicy(0.01, 1.0))
+    clipped = Device("mid", PrivateLog("anna"), VectorCache(snapshot), encoder, reranker, UplinkPolicy(0.01, 0.0))
     first, second = (device.request(Surface.FEED, 1, 0, np.random.default_rng(seed)).query_vector for seed in (0, 1))
     assert first != second
     norm = np.linalg.norm(clipped.request(Surface.FEED, 1, 0, np.random.default_rng(0)).query_vector)
-    assert norm == pytest.approx(0.1, abs=1e-6)
+    assert norm == pytest.approx(0.01, abs=1e-6)
