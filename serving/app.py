@@ -31,7 +31,7 @@ def create_app(workspace: Workspace, settings: ServingSettings) -> FastAPI:
       settings: Limits and sizes.
     """
     service = Service.assemble(workspace, settings)
-    app = FastAPI(title="Tandem", version=API_VERSION, lifespan=_live, redoc_url=None)
+    app = FastAPI(title="Tandem", version=API_VERSION, lifespan=_live, redoc_url=None, redirect_slashes=False)
     app.state.service = service
     install_problems(app)
     app.add_middleware(BodyLimit, max_body_bytes=settings.max_body_bytes)

@@ -11,7 +11,7 @@ from fastapi.openapi.utils import get_openapi
 
 from serving.deployment import Deployment
 from serving.examples import Examples, build_examples
-from serving.wire import Problem
+from serving.wire import Fault, Problem
 
 DESCRIPTION: Final = (
     "The cloud proposes, the device decides: candidates with scores, item vectors to keep on the device, the towers "
@@ -26,10 +26,11 @@ TAGS: Final = [
 ]
 
 _PROBLEM: Final = Problem(
-    type="urn:tandem:problem:contract",
+    type="urn:tandem:problem:validation",
     title="Unprocessable Content",
     status=422,
-    detail="Expected exactly one of `user_id`, `history`, `query_vector`, got none.",
+    detail="#/candidates/0/score: Input should be a finite number",
+    errors=[Fault(detail="Input should be a finite number", pointer="#/candidates/0/score")],
 )
 
 
@@ -75,6 +76,7 @@ class Documentation:
         schemas["Problem"] = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
         schemas.update(schemas["Problem"].pop("$defs"))
         schemas["Problem"]["examples"] = [_PROBLEM.to_json()]
+        schemas["Fault"]["examples"] = _PROBLEM.to_json()["errors"]
         schemas["RerankRequest"]["properties"]["candidates"]["maxItems"] = self._max_candidates
         schemas["RecommendRequest"]["properties"]["count"]["maximum"] = min(self._max_candidates, 500)
         return document
@@ -97,15 +99,19 @@ def insert_examples(document: dict[str, Any], examples: Examples) -> None:
 
 
 def _insert_schema_example(document: dict[str, Any], schema: Mapping[str, Any], value: Any) -> None:
-    """Gives a component its example, and to those within it the part that is theirs."""
+    """Gives a component its example, and to the components within it the part that is theirs."""
     component = document["components"]["schemas"][schema["$ref"].rsplit("/", 1)[1]]
     component["examples"] = [value]
     for name, field in component.get("properties", {}).items():
-        part = value.get(name)
-        for nested, inner in ((field, part), (field.get("items", {}), _first(part))):
-            if "$ref" in nested and isinstance(inner, dict):
-                _insert_schema_example(document, nested, inner)
+        for nested, part in _parts(field, value.get(name)):
+            if "$ref" in nested and isinstance(part, dict):
+                _insert_schema_example(document, nested, part)
 
 
-def _first(values: Any) -> Any:
-    return values[0] if isinstance(values, list) and values else None
+def _parts(field: Mapping[str, Any], value: Any) -> list[tuple[Mapping[str, Any], Any]]:
+    """Returns the schemas in a field with a value of each: the field's own, and that of its items or entries."""
+    if isinstance(value, list):
+        return [(field.get("items", {}), part) for part in value[:1]]
+    if isinstance(value, dict) and "additionalProperties" in field:
+        return [(field["additionalProperties"], part) for part in list(value.values())[:1]]
+    return [(field, value)]

@@ -97,8 +97,10 @@ def _rerank_requests(engine: Engine) -> dict[str, RerankRequest]:
 
 
 def _recommend(engine: Engine, body: RecommendRequest) -> RecommendAnswer:
-    history = body.history or []
-    wish = FeedRequest(surface=body.surface, count=body.count, now_ms=0, history=tuple(history))
+    history = tuple(body.history or ())
+    wish = FeedRequest(
+        surface=body.surface, count=body.count, now_ms=0, history=history, exclude_ids=tuple(body.exclude_ids)
+    )
     return RecommendAnswer.from_contract(engine.recommend(wish, history, Stopwatch()))
 
 

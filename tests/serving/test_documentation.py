@@ -1,0 +1,195 @@
+from __future__ import annotations
+
+import copy
+
+import pytest
+
+from serving import wire
+from tests.bundles import publish_variant
+from tests.serving.conftest import start
+from tests.serving.test_deployment import POLL_S, wait_until
+
+ROUTES = {
+    ("get", "/healthz"),
+    ("get", "/metrics"),
+    ("get", "/readyz"),
+    ("get", "/v1/bundle"),
+    ("get", "/v1/bundle/files/{name}"),
+    ("get", "/v1/embeddings/delta"),
+    ("get", "/v1/embeddings/snapshot"),
+    ("post", "/v1/recommend"),
+    ("post", "/v1/rerank"),
+}
+
+
+def operations(document):
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            yield method, path, operation
+
+
+def fill(path, operation):
+    """Returns the path with the examples of its parameters, and the query."""
+    query = {}
+    for parameter in operation.get("parameters", ()):
+        if parameter["in"] == "path":
+            path = path.replace(f"{{{parameter['name']}}}", parameter["example"])
+        else:
+            query[parameter["name"]] = parameter["example"]
+    return path, query
+
+
+def test_every_route_is_documented(document):
+    assert {(method, path) for method, path, _ in operations(document)} == ROUTES
+
+
+def test_every_example_body_works_when_pasted(client, document):
+    posted = 0
+    for method, path, operation in operations(document):
+        if method == "post":
+            for name, example in operation["requestBody"]["content"]["application/json"]["examples"].items():
+                response = client.post(path, json=example["value"])
+                assert response.status_code == 200, (path, name, response.text)
+                assert response.json()["candidates"], (path, name)
+                posted += 1
+    assert posted == 6
+
+
+def test_every_example_parameter_works_when_pasted(client, document):
+    for method, path, operation in operations(document):
+        if method == "get":
+            filled, query = fill(path, operation)
+            assert client.get(filled, params=query).status_code in (200, 204), path
+
+
+def test_the_shown_answers_are_what_the_service_answers(client, document):
+    for method, path, operation in operations(document):
+        content = operation["responses"]["200"]["content"]
+        if "application/json" not in content:
+            continue
+        body = None
+        if method == "post":
+            body = operation["requestBody"]["content"]["application/json"]["examples"]["history"]["value"]
+        assert client.request(method, path, json=body).json() == content["application/json"]["example"], path
+
+
+def test_the_live_example_shows_open_rooms(client, document):
+    examples = document["paths"]["/v1/recommend"]["post"]["requestBody"]["content"]["application/json"]["examples"]
+    answer = client.post("/v1/recommend", json=examples["live"]["value"]).json()
+    assert all(candidate["room_id"] for candidate in answer["candidates"])
+
+
+def test_every_schema_and_every_field_has_a_description_and_a_lawful_example(document):
+    schemas = document["components"]["schemas"]
+    assert "Problem" in schemas
+    for name, schema in schemas.items():
+        assert schema["description"], name
+        if "enum" in schema:
+            continue
+        for field, description in schema["properties"].items():
+            assert description.get("description"), (name, field)
+        for example in schema["examples"]:
+            getattr(wire, name).model_validate(example)
+
+
+def test_every_operation_has_summary_description_and_described_answers(document):
+    for _, path, operation in operations(document):
+        assert operation["summary"], path
+        assert operation["description"], path
+        for status, response in operation["responses"].items():
+            assert response["description"], (path, status)
+        for parameter in operation.get("parameters", ()):
+            assert parameter["description"], (path, parameter["name"])
+
+
+def test_every_reference_leads_somewhere(document):
+    def references(node):
+        if isinstance(node, dict):
+            for key, value in node.items():
+                if key == "$ref":
+                    yield value
+                else:
+                    yield from references(value)
+        elif isinstance(node, list):
+            for value in node:
+                yield from references(value)
+
+    found = set(references(document))
+    assert found
+    for reference in found:
+        assert reference.removeprefix("#/components/schemas/") in document["components"]["schemas"]
+
+
+def test_failures_are_documented_as_problems(document):
+    for _, path, operation in operations(document):
+        for status, response in operation["responses"].items():
+            if int(status) >= 400:
+                assert list(response["content"]) == ["application/problem+json"], (path, status)
+
+
+def test_the_limits_are_those_of_the_settings(bundled_workspace):
+    with start(bundled_workspace, max_candidates=7) as client:
+        schemas = client.get("/openapi.json").json()["components"]["schemas"]
+    assert schemas["RerankRequest"]["properties"]["candidates"]["maxItems"] == 7
+    assert schemas["RecommendRequest"]["properties"]["count"]["maximum"] == 7
+
+
+def test_no_person_is_named(document, bundled_workspace):
+    examples = document["paths"]["/v1/recommend"]["post"]["requestBody"]["content"]["application/json"]["examples"]
+    assert examples["user_id"]["value"]["user_id"] == "a-newcomer"
+
+
+def test_another_bundle_brings_other_examples(own_workspace):
+    with start(own_workspace, poll_s=POLL_S) as client:
+        before = client.get("/openapi.json").json()
+        version = publish_variant(own_workspace).manifest.version
+        wait_until(lambda: client.get("/readyz").json()["bundle_version"] == version)
+        after = client.get("/openapi.json").json()
+    assert strip(before) == strip(after)
+    shown = after["paths"]["/v1/bundle"]["get"]["responses"]["200"]["content"]["application/json"]["example"]
+    assert shown["manifest"]["version"] == version
+
+
+def strip(document):
+    """Returns the document without examples."""
+    stripped = copy.deepcopy(document)
+
+    def drop(node):
+        if isinstance(node, dict):
+            for key in ("example", "examples"):
+                node.pop(key, None)
+            for value in node.values():
+                drop(value)
+        elif isinstance(node, list):
+            for value in node:
+                drop(value)
+
+    drop(stripped)
+    return stripped
+
+
+def test_a_world_without_rooms_has_no_live_example(own_workspace):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from recsys.contracts.bundle import ROOMS_FILE
+    from recsys.contracts.schema import arrow_schema
+    from tests.serving.test_engine import publish_with
+
+    sink = pa.BufferOutputStream()
+    pq.write_table(arrow_schema("room").empty_table(), sink)
+    publish_with(own_workspace, {ROOMS_FILE: sink.getvalue().to_pybytes()})
+    with start(own_workspace) as client:
+        post = client.get("/openapi.json").json()["paths"]["/v1/recommend"]["post"]
+        assert set(post["requestBody"]["content"]["application/json"]["examples"]) == {
+            "history",
+            "query_vector",
+            "user_id",
+        }
+        answer = client.post("/v1/recommend", json={"surface": "live", "count": 5, "history": []})
+        assert answer.json()["candidates"] == []
+
+
+@pytest.mark.parametrize("path", ["/docs", "/openapi.json"])
+def test_the_document_can_be_looked_at(client, path):
+    assert client.get(path).status_code == 200
