@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from federated.simulation.replay import UserLog
 from recsys.contracts.arrays import Int8Array
-from recsys.contracts.events import ACTION_CODES, SURFACE_CODES
+from recsys.contracts.events import ACTION_CODES, POSITIVE_ACTIONS, SURFACE_CODES
 from recsys.errors import WorkspaceError
 from recsys.features.catalogue import Catalogue
 from recsys.storage.workspace import PARTS, Workspace
@@ -51,6 +51,17 @@ class Population:
             return self.user_ids
         drawn = np.random.default_rng(seed).choice(len(self.user_ids), max_users, replace=False)
         return [self.user_ids[row] for row in sorted(drawn.tolist())]
+
+    def count_positives(self, part: str) -> dict[str, int]:
+        """Returns how many positive events each person has in a part; people without any are left out."""
+        counts: dict[str, int] = {}
+        for shard in self._shards:
+            table = pq.read_table(shard, columns=["user_id", "action", "part"])
+            positive = pc.is_in(table.column("action"), pa.array(sorted(POSITIVE_ACTIONS), pa.string()))
+            chosen = table.filter(pc.and_(positive, pc.equal(table.column("part"), part)))
+            users = pc.value_counts(chosen.column("user_id").combine_chunks())
+            counts |= {row["values"]: row["counts"] for row in users.to_pylist()}
+        return counts
 
     def in_shard_order(self, user_ids: Iterable[str]) -> list[str]:
         """Returns known people ordered by shard, so that neighbours share one; unknown people are left out."""

@@ -15,7 +15,10 @@ from recsys.contracts.arrays import Float32Array
 
 
 def build_process(vectors: Float32Array, settings: FederatedSettings) -> tff.learning.templates.LearningProcess:
-    """Returns the learning process; it needs an execution context (`execution.execute_on`).
+    """Returns the learning process; running it needs an execution context (`execution.execute_on`).
+
+    Call it before making Keras models that are to be used afterwards: TFF builds its model in a graph of TensorFlow 1,
+    for which Keras turns the classes of all existing layers into those of that time, until a new one is made.
 
     Args:
       vectors: `[num_items + 1, dim]` float32, row 0 zero.

@@ -1,0 +1,204 @@
+"""`tandem federate`: from the current bundle, through rounds, to a new bundle with another device tower."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from federated.simulation.checkpoint import RoundMetrics, RunFolder
+from federated.simulation.clients import Clients
+from federated.simulation.cohort import sample_cohort
+from federated.simulation.population import Population
+from federated.simulation.worker import run_worker
+from recsys.cascade.cloud import CloudModel
+from recsys.config import FederatedSettings
+from recsys.contracts.arrays import Float64Array
+from recsys.contracts.bundle import DEVICE_TOWER_FILE, DEVICE_WEIGHTS_FILE
+from recsys.errors import WorkspaceError
+from recsys.metrics.intervals import Interval, compare
+from recsys.progress import Progress, Silent
+from recsys.storage.lock import hold_lock
+from recsys.storage.registry import Bundle, BundleRegistry
+from recsys.storage.workspace import Workspace
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+_METRIC: Final = "ndcg_at_10"
+
+
+@dataclass(frozen=True)
+class FederationReport:
+    """What a run gave.
+
+    Attributes:
+      base_version: The bundle whose device tower the run started from.
+      version: The bundle that holds the new one.
+      run: Name of the folder under `federated/`.
+      arms: "before" and "after" to metric to interval, over the last private choices of the validation users.
+      differences: "after-before" to metric to interval.
+      rounds: Metrics of every round.
+      bytes_down: What one client receives in a round: the tower's weights as float32.
+      bytes_up: What it sends: their change and its weight in the average.
+      clients_per_s: Over all rounds, within TFF.
+    """
+
+    dataset: str
+    split_fingerprint: str
+    seed: int
+    base_version: str
+    version: str
+    run: str
+    arms: dict[str, dict[str, Interval]]
+    differences: dict[str, dict[str, Interval]]
+    num_validation_users: int
+    rounds: tuple[RoundMetrics, ...]
+    bytes_down: int
+    bytes_up: int
+    clients_per_s: float
+    seconds: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the report as one JSON-ready object."""
+        return asdict(self)
+
+
+def federate(
+    workspace: Workspace, settings: FederatedSettings, seed: int, progress: Progress | None = None
+) -> FederationReport:
+    """Trains the device tower in federated rounds over the private logs, and publishes a bundle with the new tower.
+
+    A run is named by the bundle it starts from, its settings and its seed. Killed and called again, it goes on after
+    its last finished round and ends with the very same tower. Called again after it has published, it starts a new run
+    from what it published.
+
+    Args:
+      workspace: With device logs and a published bundle.
+      settings: Of the device and the rounds.
+      seed: Of cohorts, of the candidates in examples, and of the validation users.
+      progress: Told after every round.
+
+    Raises:
+      WorkspaceError: If there are no device logs, no bundle, nobody with private choices, or no space on the disk.
+      BundleError: If the bundle is altered, or its device tower is of another size than the settings say.
+      FederationError: If TFF's worker does not start or dies; finished rounds are kept.
+    """
+    progress = progress or Silent()
+    started = time.perf_counter()
+    base = BundleRegistry(workspace).current()
+    folder = RunFolder(workspace.federated / run_name(base.manifest.version, settings, seed))
+    with hold_lock(folder.root / ".lock"):
+        return _Run(workspace, settings, seed, base, folder).complete(progress, started)
+
+
+def run_name(base_version: str, settings: FederatedSettings, seed: int) -> str:
+    """Names a run by all that decides what a round does; how many there are does not."""
+    facts = settings.model_dump(mode="json", exclude={"rounds": {"num_rounds", "worker_start_s"}})
+    digest = hashlib.sha256(json.dumps([facts, seed], sort_keys=True).encode()).hexdigest()
+    return f"{base_version}-{digest[:8]}"
+
+
+@dataclass(frozen=True)
+class _Run:
+    workspace: Workspace
+    settings: FederatedSettings
+    seed: int
+    base: Bundle
+    folder: RunFolder
+
+    def complete(self, progress: Progress, started: float) -> FederationReport:
+        """Runs what is left of the rounds, publishes and reports."""
+        cloud = CloudModel.load(self.base)
+        population = Population(self.workspace, cloud.catalogue)
+        user_ids = self._find_clients(population)
+        progress.stage("starting TensorFlow Federated")
+        from federated.simulation.process import build_process  # TFF: 10 s, and only here
+        from federated.simulation.rounds import Federation
+        from federated.simulation.validation import Validation
+
+        process = build_process(cloud.vectors, self.settings)
+        tower = self._load_tower()
+        progress.stage("making validation lists")
+        drawn = sample_cohort(user_ids, self.settings.rounds.validation_users, self.seed, 0)
+        validation = Validation.build(cloud, population.logs(drawn), self.settings.device)
+        before = validation.ndcg(tower)
+        clients = Clients(cloud, population, self.settings.device, self.seed, frozenset(drawn))
+        federation = Federation(process, self.settings, self.seed, user_ids, clients, validation, self.folder)
+        with run_worker(self.folder.worker_log, self.settings.rounds.worker_start_s) as worker:
+            rounds = federation.run(tower, worker, progress)
+        after = validation.ndcg(tower)
+        progress.stage("publishing")
+        return self._report(self._publish(tower, after), tower, rounds, before, after, started)
+
+    def _load_tower(self) -> tf.keras.Model:
+        """Returns the tower with the weights of the base bundle."""
+        from recsys.models.device_tower import build_device_tower
+        from recsys.models.weights import restore_weights
+
+        tower = build_device_tower(self.base.manifest.dim, self.settings.device)
+        restore_weights(tower, self.base.read_bytes(DEVICE_WEIGHTS_FILE))
+        return tower
+
+    def _find_clients(self, population: Population) -> list[str]:
+        counts = population.count_positives("private")
+        if not counts:
+            raise WorkspaceError(
+                f"Expected devices with private choices in {self.workspace.devices}, got none: all histories are "
+                "shorter than `split.min_positives`. Ingest a dataset with longer histories."
+            )
+        return sorted(counts)
+
+    def _publish(self, tower: tf.keras.Model, ndcg: Float64Array) -> Bundle:
+        """Publishes the base bundle with the new device tower in place of the old."""
+        from recsys.models.export import export_device_tower
+        from recsys.models.weights import encode_weights
+
+        manifest = self.base.manifest
+        new = {DEVICE_TOWER_FILE: export_device_tower(tower), DEVICE_WEIGHTS_FILE: encode_weights(tower)}
+        return BundleRegistry(self.workspace).publish(
+            {name: self.base.path(name) for name in manifest.files} | new,
+            dataset=manifest.dataset,
+            split_fingerprint=manifest.split_fingerprint,
+            embedding_version=manifest.embedding_version,
+            dim=manifest.dim,
+            history_length=manifest.history_length,
+            num_items=manifest.num_items,
+            parent=manifest.version,
+            metrics={**manifest.metrics, "device_validation_ndcg_at_10": float(ndcg.mean())},
+        )
+
+    def _report(
+        self,
+        published: Bundle,
+        tower: tf.keras.Model,
+        rounds: tuple[RoundMetrics, ...],
+        before: Float64Array,
+        after: Float64Array,
+        started: float,
+    ) -> FederationReport:
+        arms, differences = compare(
+            {"before": {_METRIC: before}, "after": {_METRIC: after}}, [("after", "before")], self.seed
+        )
+        num_bytes = int(sum(np.prod(weight.shape) for weight in tower.trainable_weights)) * 4
+        engine_s = sum(metrics.num_clients / metrics.clients_per_s for metrics in rounds if metrics.num_clients)
+        return FederationReport(
+            dataset=self.base.manifest.dataset,
+            split_fingerprint=self.base.manifest.split_fingerprint,
+            seed=self.seed,
+            base_version=self.base.manifest.version,
+            version=published.manifest.version,
+            run=self.folder.root.name,
+            arms=arms,
+            differences=differences,
+            num_validation_users=len(before),
+            rounds=rounds,
+            bytes_down=num_bytes,
+            bytes_up=num_bytes + 4,
+            clients_per_s=sum(metrics.num_clients for metrics in rounds) / engine_s if engine_s else 0.0,
+            seconds=time.perf_counter() - started,
+        )

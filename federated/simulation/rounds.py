@@ -1,0 +1,108 @@
+"""Runs rounds: draw a cohort, train on its devices, average, judge, keep."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import tensorflow as tf
+import tensorflow_federated as tff
+
+from federated.simulation.checkpoint import RoundMetrics, RunFolder
+from federated.simulation.clients import Clients
+from federated.simulation.cohort import sample_cohort
+from federated.simulation.execution import execute_on
+from federated.simulation.model import to_dataset
+from federated.simulation.validation import Validation
+from federated.simulation.worker import Worker
+from recsys.config import FederatedSettings
+from recsys.progress import Progress
+
+_State = Any  # what TFF's process carries from round to round; its structure is the process's own
+
+
+@dataclass(frozen=True)
+class Federation:
+    """What rounds need.
+
+    Attributes:
+      process: How rounds change the tower (`process.build_process`).
+      user_ids: Who can take part.
+    """
+
+    process: tff.learning.templates.LearningProcess
+    settings: FederatedSettings
+    seed: int
+    user_ids: Sequence[str]
+    clients: Clients
+    validation: Validation
+    folder: RunFolder
+
+    def run(self, tower: tf.keras.Model, worker: Worker, progress: Progress) -> tuple[RoundMetrics, ...]:
+        """Trains a tower in rounds, from the last finished one of the run folder; returns all rounds' metrics.
+
+        Args:
+          tower: Holds the weights to start from; at the end those of the last round.
+          worker: Where TFF computes.
+          progress: Told after every round.
+
+        Raises:
+          FederationError: If the worker dies, or the run folder is damaged.
+          WorkspaceError: If the disk is full.
+        """
+        num_rounds = self.settings.rounds.num_rounds
+        with execute_on(worker):
+            state, rounds = self._restore(self._start(tower), progress)
+            progress.stage("federated rounds", num_rounds)
+            for number in range(len(rounds) + 1, num_rounds + 1):
+                state, metrics = self._run_round(state, number)
+                self._assign(tower, state)
+                metrics = replace(metrics, ndcg_at_10=float(self.validation.ndcg(tower).mean()))
+                rounds.append(metrics)
+                self.folder.save(rounds, [tf.convert_to_tensor(leaf).numpy() for leaf in tf.nest.flatten(state)])
+                progress.advance(
+                    number,
+                    loss=metrics.loss,
+                    ndcg_at_10=metrics.ndcg_at_10,
+                    clients_per_s=metrics.clients_per_s,
+                )
+            self._assign(tower, state)
+        return tuple(rounds)
+
+    def _restore(self, initial: _State, progress: Progress) -> tuple[_State, list[RoundMetrics]]:
+        checkpoint = self.folder.load(self.settings.rounds.num_rounds)
+        if checkpoint is None:
+            return initial, []
+        progress.note(f"Going on after round {len(checkpoint.rounds)} of {self.folder.root}.")
+        return tf.nest.pack_sequence_as(initial, checkpoint.leaves), list(checkpoint.rounds)
+
+    def _run_round(self, state: _State, number: int) -> tuple[_State, RoundMetrics]:
+        started = time.perf_counter()
+        cohort = sample_cohort(self.user_ids, self.settings.rounds.clients_per_round, self.seed, number)
+        examples = self.clients.examples(cohort)
+        metrics = RoundMetrics(number, len(examples), sum(map(len, examples)), 0.0, 0.0, 0.0, 0.0)
+        if not examples:  # nobody's list held the choice: the model stays as it is
+            return state, replace(metrics, seconds=time.perf_counter() - started)
+        datasets = [to_dataset(client, self.settings.device) for client in examples]
+        called = time.perf_counter()
+        output = self.process.next(state, datasets)
+        ended = time.perf_counter()
+        return output.state, replace(
+            metrics,
+            loss=float(output.metrics["client_work"]["train"]["loss"]),
+            seconds=ended - started,
+            clients_per_s=len(examples) / (ended - called),
+        )
+
+    def _start(self, tower: tf.keras.Model) -> _State:
+        weights = tff.learning.models.ModelWeights(
+            trainable=[weight.numpy() for weight in tower.trainable_weights], non_trainable=[]
+        )
+        return self.process.set_model_weights(self.process.initialize(), weights)
+
+    def _assign(self, tower: tf.keras.Model, state: _State) -> None:
+        weights = self.process.get_model_weights(state).trainable
+        for variable, value in zip(tower.trainable_weights, weights, strict=True):
+            variable.assign(value)
