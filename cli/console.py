@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 import time
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
 from rich.table import Table
+from rich.text import Text
 
 from recsys.progress import Progress
 
@@ -122,22 +124,42 @@ class LineProgress:
 
 
 def format_figures(figures: Mapping[str, float]) -> str:
-    """Returns `loss 0.123, rows_per_second 45,600`: four digits for small figures, whole numbers for large."""
-    return ", ".join(
-        f"{name.replace('_', ' ')} {value:,.0f}" if abs(value) >= 1_000 else f"{name.replace('_', ' ')} {value:.4g}"
-        for name, value in figures.items()
-    )
+    """Returns `loss 0.123, rows per second 45,600`."""
+    return ", ".join(f"{name.replace('_', ' ')} {format_number(value)}" for name, value in figures.items())
 
 
 def print_to(stream: TextIO, renderable: RenderableType) -> None:
-    """Prints for a person, in the width of the terminal or, elsewhere, in a width that fits the tables."""
-    width = None if stream.isatty() else _PLAIN_WIDTH
-    Console(file=stream, width=width, highlight=False).print(renderable)
+    """Prints for a person: in the width of the terminal or, elsewhere, in a width that fits the tables, unpadded."""
+    if stream.isatty():
+        Console(file=stream, highlight=False).print(renderable)
+        return
+    plain = Console(file=io.StringIO(), width=_PLAIN_WIDTH, highlight=False)
+    with plain.capture() as capture:
+        plain.print(renderable)
+    stream.write("".join(f"{line.rstrip()}\n" for line in capture.get().splitlines()))
+    stream.flush()
 
 
 def tabulate(rows: Mapping[str, object]) -> Table:
-    """Returns a two-column table of names and values."""
+    """Returns a two-column table of names and values; the rows of a nested mapping follow its name."""
     table = Table.grid(padding=(0, 2))
     for name, value in rows.items():
-        table.add_row(f"[bold]{name}[/]", f"{value:,}" if isinstance(value, int) else str(value))
+        if isinstance(value, Mapping):
+            table.add_row(f"[bold]{name}[/]")
+            for inner, one in value.items():
+                table.add_row(f"  {inner}", Text(format_value(one)))
+        else:
+            table.add_row(f"[bold]{name}[/]", Text(format_value(value)))
     return table
+
+
+def format_value(value: object) -> str:
+    """Returns numbers as a person reads them, and a dash for nothing."""
+    if isinstance(value, float):
+        return format_number(value)
+    return f"{value:,}" if isinstance(value, int) else "–" if value is None else str(value)
+
+
+def format_number(value: float) -> str:
+    """Returns whole numbers and large ones without a fraction, others with four digits."""
+    return f"{value:,.0f}" if value == round(value) or abs(value) >= 1_000 else f"{value:.4g}"

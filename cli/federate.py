@@ -26,8 +26,9 @@ def federate(
     Simulated devices train over their private logs; the new device model is published in a new bundle.
     """
     with open_session(as_json) as session:
-        from cli.console import tabulate
         from federated.simulation.program import federate as run_rounds
+
+        from cli.console import tabulate
         from recsys.config import FederatedSettings, load_settings
         from recsys.storage.workspace import Workspace
 
