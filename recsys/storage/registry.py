@@ -230,7 +230,7 @@ class BundleRegistry:
                 "signature that does not fit: one of the files was altered, or an unknown key signed it. "
                 "Publish the bundle again, or copy the publisher's public key."
             )
-        manifest = Manifest.from_json(text.decode())
+        manifest = Manifest.from_json(text.decode(errors="replace"))
         if manifest.version != root.name:
             raise BundleError(f"Expected version {root.name} in {root / MANIFEST_FILE}, got {manifest.version}.")
         return manifest

@@ -155,6 +155,8 @@ class SQLiteSessionStore:
     def _explain(self, verb: str) -> Iterator[None]:
         try:
             yield
+        except UnicodeEncodeError as error:
+            raise ContractError(f"Expected ids of whole Unicode characters, got {error.object!r:.60}.") from error
         except (OSError, sqlite3.Error) as error:
             raise WorkspaceError(
                 f"Expected to {verb} the session store {self._path}, got: {error}. Check the disk; "

@@ -82,5 +82,5 @@ class SnapshotCodecLaws:
     @shared_law
     @given(st.binary(max_size=200))
     def test_garbage_is_refused(self, garbage):
-        with pytest.raises(self.error, match=f"Expected .*snapshot.* got.*{'none' if garbage else ''}"):
+        with pytest.raises(self.error, match=r"Expected .*snapshot.* got .*none"):
             self.decode(garbage)
