@@ -15,7 +15,7 @@ from recsys.cascade.rerank import QueryEncoder
 from recsys.config import IndexSettings
 from recsys.contracts.arrays import Float32Array
 from recsys.contracts.bundle import INDEX_FILE
-from recsys.errors import ContractError, TrainingError
+from recsys.errors import TrainingError
 from recsys.features.catalogue import Catalogue
 from recsys.index.exact import ExactIndex
 from recsys.index.faiss_index import FaissIndex
@@ -48,16 +48,14 @@ def build_index(
       `index_bytes_per_item`.
 
     Raises:
-      TrainingError: If FAISS cannot build the factory, or the index finds less than `recall_floor` of what exact
-        search finds.
+      TrainingError: If no user has a history to measure with, or the index finds less than `recall_floor` of what
+        exact search finds.
+      ConfigError: If FAISS does not know the factory, or cannot train it on so few vectors.
       BundleError: If vectors or tower are none.
     """
     catalogue = Catalogue.from_vocabulary(pq.read_table(examples_dir / VOCABULARY))
     vectors = catalogue.align(read_snapshot(embeddings))
-    try:
-        index = FaissIndex.build(vectors, settings.factory)
-    except ContractError as error:
-        raise TrainingError(f"{error} Set another `index.factory`.") from error
+    index = FaissIndex.build(vectors, settings.factory)
     queries = encode_queries(examples_dir, vectors, QueryEncoder(query_tower.read_bytes()))
     found = recall(index, ExactIndex(vectors), queries, min(RECALL_COUNT, catalogue.num_items))
     if found < settings.recall_floor:
