@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.abc import MetaPathFinder
 from types import FrameType
+from typing import Final
 
 import pyarrow as pa
 import uvicorn
@@ -21,6 +22,8 @@ from recsys.storage.workspace import Workspace
 from serving.app import create_app
 from serving.log import log_configuration
 from serving.service import Service
+
+_BACKLOG: Final = 1024
 
 
 def serve(workspace: Workspace, settings: ServingSettings, on_ready: Callable[[str], None] | None = None) -> None:
@@ -95,14 +98,24 @@ def _spare_pandas() -> None:
 
 
 def _listen(settings: ServingSettings) -> socket.socket:
+    """Returns a listening socket.
+
+    It names its protocol: asyncio turns Nagle's algorithm off only on connections that say they are TCP, and with it
+    on, every answer waits 40 ms for the client's delayed acknowledgement.
+    """
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
-        return socket.create_server((settings.host, settings.port), family=family, backlog=1024)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((settings.host, settings.port))
+        listener.listen(_BACKLOG)
     except OSError as error:
+        listener.close()
         raise ConfigError(
             f"Expected to listen on {settings.host} port {settings.port}, got: {error.strerror or error}. "
             "Choose another host or port; port 0 takes any free one."
         ) from error
+    return listener
 
 
 def _url(host: str, listener: socket.socket) -> str:

@@ -22,7 +22,7 @@ import pytest
 from recsys.config import ServingSettings
 from recsys.errors import ConfigError, WorkspaceError
 from recsys.storage.workspace import Workspace
-from serving.server import serve
+from serving.server import _listen, serve
 from tests.bundles import publish_variant
 from tests.serving.test_deployment import wait_until
 
@@ -35,7 +35,7 @@ PROGRAM = textwrap.dedent(
     from pathlib import Path
     from recsys.config import ServingSettings
     from recsys.storage.workspace import Workspace
-    from serving.server import serve
+    from serving.server import _listen, serve
 
     settings = ServingSettings(port=0, poll_s=0.05, **eval(sys.argv[2]))
     serve(Workspace(Path(sys.argv[1])), settings, lambda url: print(url, flush=True))
@@ -213,6 +213,14 @@ def test_a_port_in_use_is_told_of(bundled_workspace):
         port = taken.getsockname()[1]
         with pytest.raises(ConfigError, match=rf"Expected to listen on 127\.0\.0\.1 port {port}, got: Address already"):
             serve(bundled_workspace, ServingSettings(port=port))
+
+
+def test_connections_say_that_they_are_tcp_so_that_no_answer_waits_for_an_acknowledgement():
+    """asyncio sets TCP_NODELAY on no other ones; without it every answer took 40 ms longer."""
+    with _listen(ServingSettings(port=0)) as listener, socket.create_connection(listener.getsockname()):
+        connection, _ = listener.accept()
+        with connection:
+            assert connection.proto == socket.IPPROTO_TCP
 
 
 def test_importing_the_application_loads_nothing_foreign():
