@@ -38,32 +38,32 @@ def build_device_tower(dim: int, settings: DeviceSettings, seed: int = 0) -> tf.
         "history": tf.keras.Input((settings.history_length, dim), name="history"),
         "history_mask": tf.keras.Input((settings.history_length,), name="history_mask"),
     }
-    own_scores = OwnScores(name="own_scores")(inputs["candidates"], inputs["query"])
+    scores = BothScores(name="scores")(inputs["cloud_scores"], inputs["candidates"], inputs["query"])
     matches = HistoryMatch(settings.history_length, dim, name="history_match")(
         inputs["candidates"], inputs["history"], inputs["history_mask"], inputs["query"]
     )
-    scores = tf.stack([inputs["cloud_scores"], own_scores], axis=2)
-    hidden = tf.concat([scores, matches], axis=2)
+    hidden = tf.keras.layers.Concatenate(axis=2, name="features")([scores, matches])
     for number, units in enumerate(settings.hidden_units):
         initializer = tf.keras.initializers.GlorotUniform(seed=seed + number)
         hidden = tf.keras.layers.Dense(units, "relu", kernel_initializer=initializer, name=f"hidden_{number}")(hidden)
     faint = tf.keras.initializers.RandomNormal(stddev=0.01, seed=seed + len(settings.hidden_units))
     correction = tf.keras.layers.Dense(1, use_bias=False, kernel_initializer=faint, name="correction")(hidden)
     prior = tf.keras.layers.Dense(1, use_bias=False, kernel_initializer="ones", name="prior")(scores)
-    return tf.keras.Model(inputs, {"score": (prior + correction)[:, :, 0]}, name="device_tower")
+    total = tf.keras.layers.Add(name="total")([prior, correction])
+    return tf.keras.Model(inputs, {"score": tf.keras.layers.Reshape((-1,), name="score")(total)}, name="device_tower")
 
 
-class OwnScores(tf.keras.layers.Layer):
-    """Inner product of the device's query and each candidate, standardised within the list."""
+class BothScores(tf.keras.layers.Layer):
+    """The cloud's score, and the inner product of the device's query and each candidate, standardised as the former."""
 
-    def call(self, candidates: tf.Tensor, query: tf.Tensor) -> tf.Tensor:
-        """Returns `[batch, num_candidates]` float32; arguments as of the tower."""
+    def call(self, cloud_scores: tf.Tensor, candidates: tf.Tensor, query: tf.Tensor) -> tf.Tensor:
+        """Returns `[batch, num_candidates, 2]` float32; arguments as of the tower."""
         present = tf.cast(tf.reduce_max(tf.abs(candidates), axis=2) > 0, tf.float32)
         count = tf.maximum(tf.reduce_sum(present, axis=1, keepdims=True), 1.0)
-        scores = tf.linalg.matvec(candidates, query)
-        centred = (scores - tf.reduce_sum(scores * present, axis=1, keepdims=True) / count) * present
+        own = tf.linalg.matvec(candidates, query)
+        centred = (own - tf.reduce_sum(own * present, axis=1, keepdims=True) / count) * present
         variance = tf.reduce_sum(tf.square(centred), axis=1, keepdims=True) / count
-        return centred / tf.sqrt(tf.maximum(variance, _TINY))
+        return tf.stack([cloud_scores, centred / tf.sqrt(tf.maximum(variance, _TINY))], axis=2)
 
 
 class HistoryMatch(tf.keras.layers.Layer):

@@ -43,6 +43,7 @@ class Ranker(tfrs.Model):
         self._match = tf.keras.layers.Dense(num_matches, name="match")
         self._match.build((None, None, dim))
         width = num_features + num_matches
+        tf.keras.backend.reset_uids()  # a cross layer numbers its inner one by it: equal rankers, equal exports
         self._cross = [tfrs.layers.dcn.Cross(name=f"cross_{number}") for number in range(settings.num_cross_layers)]
         self._hidden = [
             tf.keras.layers.Dense(units, activation="relu", name=f"hidden_{number}")

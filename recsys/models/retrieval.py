@@ -17,6 +17,7 @@ import tensorflow_recommenders as tfrs
 
 from recsys.contracts.arrays import Int32Array
 from recsys.models.item_tower import ItemTower
+from recsys.models.losses import softmax_loss
 from recsys.models.query_tower import QueryTower
 
 
@@ -57,10 +58,10 @@ class RetrievalModel(tfrs.Model):
         mask = tf.cast(history > 0, tf.float32)
         queries = self.query_tower(tf.gather(vectors, history), mask, query_seed)
         counts = inputs["target"] > 0
-        targets = tf.boolean_mask(inputs["target"], counts) - 1
-        logits = tf.matmul(tf.boolean_mask(queries, counts), vectors[1:], transpose_b=True)
-        logits -= inputs["log_probability"][1:]
-        return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits))
+        queries = tf.boolean_mask(queries, counts)
+        corrected = tf.concat([vectors, -inputs["log_probability"][:, None]], axis=1)
+        with_one = tf.concat([queries, tf.ones_like(queries[:, :1])], axis=1)
+        return tf.reduce_mean(softmax_loss(with_one, corrected[1:], tf.boolean_mask(inputs["target"], counts) - 1))
 
     def _step_seeds(self) -> list[tf.Tensor]:
         step = tf.cast(self.optimizer.iterations, tf.int32)

@@ -1,0 +1,73 @@
+"""Prepared examples of a world in which every item is followed by the next one of its circle."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from recsys.contracts.events import ACTION_CODES
+from recsys.features.catalogue import VOCABULARY_SCHEMA
+
+NUM_ITEMS = 24
+CIRCLE = 12
+"""Items 1 to 12 follow each other on the feed, items 13 to 24 on the live surface."""
+
+
+def write_events(folder: Path, rows: list[tuple], name: str = "part-0.parquet") -> Path:
+    """Writes rows of (user_id, item_index, action, surface, period), in their order of time."""
+    (folder / "events").mkdir(parents=True, exist_ok=True)
+    users, items, actions, surfaces, periods = zip(*rows, strict=True)
+    table = pa.table(
+        {
+            "event_id": [f"{user}-{number}" for number, user in enumerate(users)],
+            "user_id": pa.array(users),
+            "item_index": pa.array(items, pa.int32()),
+            "action": pa.array([ACTION_CODES[action] for action in actions], pa.int8()),
+            "surface": pa.array(surfaces, pa.int8()),
+            "value": pa.nulls(len(rows), pa.float32()),
+            "timestamp_ms": pa.array(range(len(rows)), pa.int64()),
+            "position": pa.nulls(len(rows), pa.int16()),
+            "period": pa.array(periods, pa.int8()),
+        }
+    )
+    pq.write_table(table, folder / "events" / name)
+    return folder
+
+
+def write_vocabulary(folder: Path, num_items: int = NUM_ITEMS, num_feed: int = CIRCLE) -> Path:
+    """The first `num_feed` items are of the feed, the others live; each has one of two categories."""
+    folder.mkdir(parents=True, exist_ok=True)
+    table = pa.table(
+        {
+            "item_id": [f"i{index:03d}" for index in range(1, num_items + 1)],
+            "surface": pa.array([int(index > num_feed) for index in range(1, num_items + 1)], pa.int8()),
+            "category_indexes": pa.array([[1 + index % 2] for index in range(num_items)], pa.list_(pa.int32())),
+            "num_impressions": pa.array([0] * num_items, pa.int64()),
+            "num_positives": pa.array([5] * num_items, pa.int64()),
+            "num_recent": pa.array([1] * num_items, pa.int64()),
+        }
+    ).cast(VOCABULARY_SCHEMA)
+    table = table.replace_schema_metadata({"num_categories": "2"})
+    pq.write_table(table, folder / "vocabulary.parquet")
+    return folder
+
+
+def write_circles(folder: Path) -> Path:
+    """80 users who each walk seven steps along a circle; the last two belong to the validation period."""
+    rng = np.random.default_rng(2)
+    rows = []
+    for number in range(80):
+        base = CIRCLE * (number % 2)
+        start = int(rng.integers(CIRCLE))
+        for step in range(7):
+            item = 1 + base + (start + step) % CIRCLE
+            rows.append((f"u{number:03d}", item, "click", number % 2, int(step >= 5)))
+    return write_events(write_vocabulary(folder), rows)
+
+
+@pytest.fixture
+def examples(tmp_path) -> Path:
+    """The folder of `write_circles`."""
+    return write_circles(tmp_path / "examples")

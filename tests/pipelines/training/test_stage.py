@@ -1,0 +1,112 @@
+"""The training stage on a world of two circles: small, real, and learnable."""
+
+import json
+
+import numpy as np
+import pytest
+
+from pipelines.training.examples import read_catalogue, read_sequences
+from pipelines.training.ranker_stage import build_lists, fit_ranker
+from pipelines.training.requests import validation_requests
+from pipelines.training.retrieval_stage import Encoder, build_retrieval
+from pipelines.training.stage import train_models
+from recsys.config import CloudSettings, DeviceSettings, RankerSettings, RetrievalSettings
+from recsys.contracts import bundle as names
+from recsys.errors import TrainingError
+from recsys.models.ranker import Ranker
+from recsys.models.weights import restore_weights
+from recsys.progress import Silent
+from recsys.runtime.tower import Tower
+from tests.pipelines.training.conftest import NUM_ITEMS, write_circles
+
+RETRIEVAL = RetrievalSettings(
+    dim=8, history_length=6, num_blocks=1, dropout=0.0, id_dropout=0.0, batch_size=16, learning_rate=0.03, max_epochs=25
+)
+RANKER = RankerSettings(num_candidates=10, hidden_units=(8, 4), num_cross_layers=1, max_epochs=2)
+SETTINGS = CloudSettings(retrieval=RETRIEVAL, ranker=RANKER)
+DEVICE = DeviceSettings(history_length=4, hidden_units=(6, 3))
+ALL_ITEMS = np.arange(NUM_ITEMS + 1, dtype=np.int32)
+
+
+@pytest.fixture
+def retrieval(examples):
+    return build_retrieval(read_catalogue(examples), RETRIEVAL, seed=1)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """The folder of a training, and its metrics."""
+    examples = write_circles(tmp_path_factory.mktemp("examples"))
+    folder = tmp_path_factory.mktemp("models")
+    return folder, train_models(examples, folder, SETTINGS, DEVICE, 1, Silent())
+
+
+def test_training_writes_what_a_bundle_needs_and_its_metrics(trained):
+    folder, metrics = trained
+    towers = {names.QUERY_TOWER_FILE, names.ITEM_TOWER_FILE, names.RANKER_FILE, names.DEVICE_TOWER_FILE}
+    weights = {names.DEVICE_WEIGHTS_FILE, "retrieval.npz", "ranker.npz"}
+    assert {path.name for path in folder.iterdir()} == towers | weights | {"metrics.json"}
+    assert json.loads((folder / "metrics.json").read_text()) == metrics
+    assert metrics["retrieval_ndcg_at_10"] > 0.9
+    assert metrics["retrieval_recall_at_100"] == 1.0
+
+
+def test_the_towers_know_what_comes_next(trained, examples):
+    folder, _ = trained
+    item_tower = Tower((folder / names.ITEM_TOWER_FILE).read_bytes(), "embed")
+    query_tower = Tower((folder / names.QUERY_TOWER_FILE).read_bytes(), "encode")
+    vectors = item_tower(item_index=ALL_ITEMS, categories=read_catalogue(examples).categories)["vector"]
+    history = np.zeros((1, 6, 8), np.float32)
+    history[0, 1:] = vectors[[3, 4, 5, 6, 7]]
+    query = query_tower(history=history, history_mask=np.array([[0, 1, 1, 1, 1, 1]], np.float32))["query"]
+    assert np.argmax(vectors[1:] @ query[0]) + 1 == 8
+
+
+def test_equal_seeds_give_equal_files(trained, examples, tmp_path):
+    train_models(examples, tmp_path, SETTINGS, DEVICE, 1, Silent())
+    for path in trained[0].iterdir():
+        if path.name != "metrics.json":
+            assert path.read_bytes() == (tmp_path / path.name).read_bytes(), path.name
+
+
+def test_written_weights_restore_the_retrieval_model(trained, examples, retrieval):
+    catalogue = read_catalogue(examples)
+    restore_weights(retrieval, (trained[0] / "retrieval.npz").read_bytes())
+    tower = Tower((trained[0] / names.ITEM_TOWER_FILE).read_bytes(), "embed")
+    expected = tower(item_index=ALL_ITEMS, categories=catalogue.categories)["vector"]
+    np.testing.assert_allclose(retrieval.item_tower(ALL_ITEMS, catalogue.categories), expected, atol=1e-5)
+
+
+def test_lists_hold_what_retrieval_proposes_on_the_surface_of_the_choice(examples, retrieval):
+    sequences, catalogue = read_sequences(examples), read_catalogue(examples)
+    requests = validation_requests(sequences)
+    lists, vectors = build_lists(requests, sequences, retrieval, catalogue, num_candidates=10)
+    histories = sequences.padded_histories(requests.users, requests.places, 6)
+    queries = Encoder(retrieval).encode(histories, vectors)
+    for row in (0, 1, 2, 3, len(requests) - 1):
+        shown = set(np.flatnonzero(catalogue.surfaces == catalogue.surfaces[requests.targets[row]]))
+        shown -= set(sequences.items[sequences.offsets[requests.users[row]] : requests.places[row]])
+        scores = vectors @ queries[row]
+        expected = sorted(shown, key=lambda item: (-scores[item], item))
+        assert lists.candidates[row].tolist() == (expected + [0] * 10)[:10]
+        assert lists.candidates[row, lists.labels[row]] == requests.targets[row]
+        assert (lists.features[row, len(expected) :] == 0).all()
+        np.testing.assert_allclose(lists.features[row, : len(expected), 0].mean(), 0, atol=1e-5)
+
+
+def test_an_untrained_ranker_stands_where_retrieval_stands(examples, retrieval):
+    sequences, catalogue = read_sequences(examples), read_catalogue(examples)
+    lists, vectors = build_lists(validation_requests(sequences), sequences, retrieval, catalogue, 10)
+    settings = RankerSettings(num_candidates=10, hidden_units=(4,), learning_rate=1e-9, max_epochs=1)
+    report = fit_ranker(Ranker(8, settings), lists, vectors, settings, 1, Silent())
+    assert report.ranker_ndcg_at_10 == pytest.approx(report.retrieval_ndcg_at_10)
+    assert 0 < report.retrieval_ndcg_at_10 < 1
+    assert report.num_lists == 128
+
+
+def test_no_list_with_the_choice_is_refused(examples, retrieval):
+    sequences, catalogue = read_sequences(examples), read_catalogue(examples)
+    lists, vectors = build_lists(validation_requests(sequences), sequences, retrieval, catalogue, 10)
+    lists.labels[:] = -1
+    with pytest.raises(TrainingError, match="Expected validation items among the first 10 candidates"):
+        fit_ranker(Ranker(8, RANKER), lists, vectors, RANKER, 1, Silent())

@@ -1,0 +1,86 @@
+"""The law of every exported tower: it equals the Keras tower, for lists of any length, with built-in operations."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from recsys.features.ranking import RANKING_FEATURES
+from recsys.models.device_tower import build_device_tower
+from recsys.models.export import export_device_tower, export_item_tower, export_query_tower, export_ranker
+from recsys.models.item_tower import ItemTower
+from recsys.models.query_tower import QueryTower
+from recsys.models.ranker import Ranker
+from recsys.runtime.tower import Tower
+from tests.recsys.models.conftest import DEVICE, DIM, HISTORY_LENGTH, NUM_CATEGORIES, NUM_ITEMS, RANKER
+
+
+def normal(rng, *shape):
+    return rng.normal(size=shape).astype(np.float32)
+
+
+def mask(length, seen):
+    return (np.arange(length) >= length - seen).astype(np.float32)[None]
+
+
+def item_inputs(rng, count):
+    items = rng.integers(0, NUM_ITEMS + 1, count).astype(np.int32)
+    return {"item_index": items, "categories": rng.integers(0, NUM_CATEGORIES + 1, (count, 4)).astype(np.int32)}
+
+
+def query_inputs(rng, count):
+    seen = count % (HISTORY_LENGTH + 1)
+    return {"history": normal(rng, 1, HISTORY_LENGTH, DIM), "history_mask": mask(HISTORY_LENGTH, seen)}
+
+
+def ranker_inputs(rng, count):
+    features = normal(rng, 1, count, len(RANKING_FEATURES))
+    return {"query": normal(rng, 1, DIM), "candidates": normal(rng, 1, count, DIM), "features": features}
+
+
+def device_inputs(rng, count):
+    length = DEVICE.history_length
+    history = {"history": normal(rng, 1, length, DIM), "history_mask": mask(length, count % (length + 1))}
+    lists = {"candidates": normal(rng, 1, count, DIM), "cloud_scores": normal(rng, 1, count)}
+    return {**lists, "query": normal(rng, 1, DIM), **history}
+
+
+CASES = {
+    "item_tower": (export_item_tower, "embed", "vector", item_inputs, lambda tower, given: tower(**given)),
+    "query_tower": (
+        export_query_tower,
+        "encode",
+        "query",
+        query_inputs,
+        lambda tower, given: tower.encode_last(**given),
+    ),
+    "ranker": (export_ranker, "rank", "score", ranker_inputs, lambda ranker, given: ranker(given)),
+    "device_tower": (export_device_tower, "rerank", "score", device_inputs, lambda tower, given: tower(given)["score"]),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_exported_tower_equals_the_keras_tower(name, request, shuffle_weights, rng):
+    export, signature, output, draw, expected = CASES[name]
+    model = shuffle_weights(request.getfixturevalue(name))
+    exported = Tower(export(model), signature)
+    for count in (1, 7, 20, 0 if name in ("item_tower", "query_tower") else 2):
+        given = draw(rng, count)
+        outputs = exported(**given)
+        assert list(outputs) == [output]
+        np.testing.assert_allclose(outputs[output], expected(model, given), atol=1e-4)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_equal_towers_give_equal_bytes(name, request):
+    export = CASES[name][0]
+    build = {
+        "item_tower": lambda: ItemTower(NUM_ITEMS, NUM_CATEGORIES, DIM),
+        "query_tower": lambda: QueryTower(DIM, HISTORY_LENGTH, num_blocks=1, num_heads=2),
+        "ranker": lambda: Ranker(DIM, RANKER),
+        "device_tower": lambda: build_device_tower(DIM, DEVICE, seed=3),
+    }[name]
+    exports = []
+    for _ in range(2):
+        tf.keras.utils.set_random_seed(3)
+        exports.append(export(build()))
+    assert exports[0] == exports[1]
