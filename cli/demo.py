@@ -32,13 +32,14 @@ def demo(
     """
     place = workspace or Path(".tandem") / f"demo-{data}"
     with open_session(as_json) as session:
-        from cli.console import tabulate
-        from cli.journey import DemoSettings, travel
-        from cli.table import tabulate_evaluation
-        from recsys.config import load_settings
-        from recsys.storage.workspace import Workspace
+        from recsys.config import DemoSettings, load_settings
 
         settings = load_settings(DemoSettings, config)
+        from cli.console import tabulate
+        from cli.journey import travel
+        from cli.table import tabulate_evaluation
+        from recsys.storage.workspace import Workspace
+
         journey = travel(Workspace(place), data, source, settings, seed, session.progress)
         result: dict[str, Any] = {**journey.to_json(), "workspace": str(place), "seconds": session.seconds}
         session.finish(

@@ -27,15 +27,22 @@ def federate(
     """
     with open_session(as_json) as session:
         from federated.simulation.program import federate as run_rounds
-
-        from cli.console import tabulate
         from recsys.config import FederatedSettings, load_settings
-        from recsys.storage.workspace import Workspace
 
         settings = _override(load_settings(FederatedSettings, config), rounds, clients)
-        report = run_rounds(Workspace(workspace), settings, seed, session.progress)
-        result = {**report.to_json(), "workspace": str(workspace), "seed": seed, "seconds": session.seconds}
-        session.finish(result, tabulate(result), f"Next: tandem evaluate --workspace {workspace}")
+        from cli.console import tabulate
+        from cli.table import tabulate_arms
+        from recsys.storage.workspace import Workspace
+
+        report = run_rounds(Workspace(workspace), settings, seed, session.progress).to_json()
+        result = {**report, "workspace": str(workspace), "seconds": session.seconds}
+        shown = {name: value for name, value in result.items() if not isinstance(value, dict | list | tuple)}
+        session.finish(
+            result,
+            tabulate_arms(report, f"last private choices of {report['num_validation_users']:,} validation users"),
+            tabulate({**shown, "rounds": len(report["rounds"])}),
+            f"Next: tandem evaluate --workspace {workspace}",
+        )
 
 
 def _override(settings: FederatedSettings, rounds: int | None, clients: int | None) -> FederatedSettings:

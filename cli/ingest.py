@@ -19,14 +19,15 @@ def ingest(
     Each person's history is divided in time between the cloud, the device and the test.
     """
     with open_session(as_json) as session:
+        from recsys.config import DataSettings, load_settings
+
+        settings = load_settings(DataSettings, config)
         from dataclasses import asdict
 
         from cli.console import tabulate
         from data.ingest import ingest as ingest_dataset
-        from recsys.config import DataSettings, load_settings
         from recsys.storage.workspace import Workspace
 
-        settings = load_settings(DataSettings, config)
         card = ingest_dataset(Workspace(workspace), data, settings, seed, source, session.progress)
         result = {**asdict(card), "workspace": str(workspace), "seconds": session.seconds}
         session.finish(result, tabulate(result), f"Next: tandem train --workspace {workspace}")

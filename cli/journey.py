@@ -6,24 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from federated.simulation.program import federate
-
 from cli.evaluate import report_evaluation
 from cli.trial import Exchange, try_api
 from data.ingest import ingest
 from federated.simulation.evaluation import Evaluation, evaluate
+from federated.simulation.program import federate
 from pipelines.job import train
-from recsys.config import CloudSettings, DataSettings, FederatedSettings, Settings
+from recsys.config import DemoSettings
 from recsys.progress import Progress
 from recsys.storage.workspace import Workspace
-
-
-class DemoSettings(Settings):
-    """Everything that `tandem demo` can be told: the settings of each side under its name."""
-
-    data: DataSettings = DataSettings()
-    cloud: CloudSettings = CloudSettings()
-    federated: FederatedSettings = FederatedSettings()
 
 
 @dataclass(frozen=True)

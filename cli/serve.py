@@ -29,10 +29,11 @@ def serve(
     del seed  # every verb takes it; nothing is drawn here
     with open_session(as_json) as session:
         from recsys.config import ServingSettings, load_settings
+
+        settings = load_settings(ServingSettings, config)
         from recsys.storage.workspace import Workspace
         from serving.server import serve as serve_forever
 
-        settings = load_settings(ServingSettings, config)
         changes = {name: value for name, value in {"host": host, "port": port}.items() if value is not None}
 
         def announce(url: str) -> None:

@@ -12,24 +12,31 @@ METRICS: Final = {"ndcg_at_10": "NDCG@10", "hit_rate_at_10": "HR@10", "user_auc"
 
 
 def tabulate_evaluation(result: Mapping[str, Any]) -> Table:
+    """Returns the table of an evaluation (`Evaluation.to_json()`), with what was measured above and below it."""
+    title = f"{result['dataset']}: {result['num_users']:,} people, {result['num_events']:,} held-out events"
+    table = tabulate_arms(result, title)
+    table.caption = _caption(result)
+    return table
+
+
+def tabulate_arms(result: Mapping[str, Any], title: str) -> Table:
     """Returns one row per arm and one per difference, each cell a mean and its 95 % interval.
 
     Args:
-      result: `Evaluation.to_json()`.
+      result: With `arms.<name>.<metric>` and `differences.<a>-<b>.<metric>`, each `{mean, low, high}`.
+      title: What the means are over.
     """
-    table = Table(
-        title=f"{result['dataset']}: {result['num_users']:,} people, {result['num_events']:,} held-out events",
-        caption=_caption(result),
-        caption_justify="left",
-    )
+    rows = [*result["arms"].values(), *result["differences"].values()]
+    metrics = [metric for metric in METRICS if any(metric in row for row in rows)]
+    table = Table(title=title, caption="mean and 95 % bootstrap interval over people", caption_justify="left")
     table.add_column("arm")
-    for heading in METRICS.values():
-        table.add_column(heading, justify="right")
-    for name, metrics in result["arms"].items():
-        table.add_row(name, *(_cell(metrics.get(metric), signed=False) for metric in METRICS))
+    for metric in metrics:
+        table.add_column(METRICS[metric], justify="right")
+    for name, values in result["arms"].items():
+        table.add_row(name, *(_cell(values.get(metric), signed=False) for metric in metrics))
     table.add_section()
-    for name, metrics in result["differences"].items():
-        table.add_row(name.replace("-", " − "), *(_cell(metrics.get(metric), signed=True) for metric in METRICS))
+    for name, values in result["differences"].items():
+        table.add_row(name.replace("-", " − "), *(_cell(values.get(metric), signed=True) for metric in metrics))
     return table
 
 

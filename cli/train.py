@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from cli.options import DEFAULT_WORKSPACE, AsJson, ConfigPath, MaybeDataName, Seed, SourcePath, WorkspacePath
 from cli.session import open_session
@@ -19,6 +21,13 @@ def train(
     workspace: WorkspacePath = DEFAULT_WORKSPACE,
     seed: Seed = 0,
     config: ConfigPath = None,
+    federated_config: Annotated[
+        Path | None,
+        typer.Option(metavar="PATH", help="TOML file of `tandem federate`, whose [device] shapes the device tower."),
+    ] = None,
+    beam_flags: Annotated[
+        list[str] | None, typer.Argument(metavar="[-- BEAM_FLAG...]", help="Flags for Beam, as --runner=FlinkRunner.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Train the cloud model, publish a bundle.
@@ -26,22 +35,20 @@ def train(
     Prepare, train, embed, index, publish; a stage that is complete is skipped.
     """
     with open_session(as_json) as session:
+        from recsys.config import CloudSettings, FederatedSettings, load_settings
+
+        settings = load_settings(CloudSettings, config)
+        device = load_settings(FederatedSettings, federated_config).device
         from cli.bundles import describe_bundle
         from cli.console import tabulate
         from pipelines.job import train as train_bundle
-        from recsys.config import CloudSettings, load_settings
         from recsys.storage.workspace import Workspace
 
-        settings = load_settings(CloudSettings, config)
         place = Workspace(workspace)
         _ensure_data(place, data, source, seed, session.progress)
-        bundle = train_bundle(place, settings, seed, session.progress)
-        result = {
-            **describe_bundle(bundle.manifest),
-            "workspace": str(workspace),
-            "seed": seed,
-            "seconds": session.seconds,
-        }
+        bundle = train_bundle(place, settings, seed, session.progress, device, beam_flags or ())
+        described = describe_bundle(bundle.manifest)
+        result = {**described, "workspace": str(workspace), "seed": seed, "seconds": session.seconds}
         session.finish(result, tabulate(result), f"Next: tandem federate --workspace {workspace}")
 
 

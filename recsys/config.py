@@ -159,6 +159,14 @@ class DataSettings(Settings):
     split: SplitSettings = SplitSettings()
 
 
+class DemoSettings(Settings):
+    """Everything that `tandem demo` can be told: the settings of each side under its name."""
+
+    data: DataSettings = DataSettings()
+    cloud: CloudSettings = CloudSettings()
+    federated: FederatedSettings = FederatedSettings()
+
+
 _SettingsT = TypeVar("_SettingsT", bound=Settings)
 
 

@@ -1,0 +1,74 @@
+"""The table of an evaluation."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+from rich.console import Console
+
+from cli.console import print_to
+from cli.table import tabulate_evaluation
+
+
+def interval(mean: float, half: float) -> dict[str, float]:
+    return {"mean": mean, "low": mean - half, "high": mean + half}
+
+
+RESULT: dict[str, Any] = {
+    "dataset": "synthetic",
+    "split_fingerprint": "f00d",
+    "bundle_version": "0002-abc",
+    "seed": 7,
+    "num_users": 1_234,
+    "num_events": 5_678,
+    "num_users_skipped_in_auc": 9,
+    "arms": {
+        "cloud_only": {"ndcg_at_10": interval(0.2, 0.01), "hit_rate_at_10": interval(0.3, 0.01)},
+        "cloud_device": {
+            "ndcg_at_10": interval(0.25, 0.01),
+            "hit_rate_at_10": interval(0.35, 0.01),
+            "user_auc": interval(0.7, 0.01),
+        },
+    },
+    "differences": {
+        "cloud_device-cloud_only": {"ndcg_at_10": interval(0.05, 0.01), "hit_rate_at_10": interval(-0.05, 0.01)},
+    },
+}
+
+
+def render(color_system: str | None = None) -> str:
+    console = Console(file=io.StringIO(), width=140, color_system=color_system, force_terminal=color_system is not None)
+    with console.capture() as capture:
+        console.print(tabulate_evaluation(RESULT))
+    return capture.get()
+
+
+def test_each_arm_shows_its_means_with_their_intervals() -> None:
+    row = next(line for line in render().splitlines() if line.startswith("│ cloud_device "))
+    assert "0.2500  0.2400 … 0.2600" in row
+    assert "0.7000  0.6900 … 0.7100" in row
+
+
+def test_a_metric_that_an_arm_lacks_is_a_dash() -> None:
+    row = next(line for line in render().splitlines() if line.startswith("│ cloud_only "))
+    assert row.rstrip("│ ").endswith("–")
+
+
+def test_differences_carry_their_sign() -> None:
+    row = next(line for line in render().splitlines() if line.startswith("│ cloud_device − cloud_only"))
+    assert "+0.0500  +0.0400 … +0.0600" in row
+    assert "-0.0500  -0.0600 … -0.0400" in row
+
+
+def test_a_difference_that_excludes_zero_is_green_or_red() -> None:
+    shown = render("standard")
+    assert "\x1b[32m+0.0500" in shown
+    assert "\x1b[31m-0.0500" in shown
+
+
+def test_the_title_and_caption_say_what_was_measured() -> None:
+    stream = io.StringIO()
+    print_to(stream, tabulate_evaluation(RESULT))
+    for text in ("synthetic: 1,234 people, 5,678 held-out events", "leaves out 9", "0002-abc", "f00d", "seed 7"):
+        assert text in stream.getvalue(), text
