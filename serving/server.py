@@ -21,6 +21,7 @@ from recsys.storage.registry import BundleRegistry
 from recsys.storage.workspace import Workspace
 from serving.app import create_app
 from serving.log import log_configuration
+from serving.observation import LOGGER
 from serving.service import Service
 
 _BACKLOG: Final = 1024
@@ -40,8 +41,8 @@ def serve(workspace: Workspace, settings: ServingSettings, on_ready: Callable[[s
     """
     if not workspace.current.exists():
         BundleRegistry(workspace).current()  # raises, and says what to do
-    _spare_pandas()
     with _listen(settings) as listener:
+        _spare_pandas()
         app = create_app(workspace, settings)
         config = uvicorn.Config(
             app,
@@ -55,6 +56,7 @@ def serve(workspace: Workspace, settings: ServingSettings, on_ready: Callable[[s
         server = _Server(config, app.state.service, _url(settings.host, listener), on_ready)
         with _quiet_signals(server):
             server.run(sockets=[listener])
+    LOGGER.info("ended")
 
 
 class _Server(uvicorn.Server):
@@ -67,11 +69,14 @@ class _Server(uvicorn.Server):
         self._service = service
         self._url = url
         self._on_ready = on_ready
+        self._told = False
 
     async def on_tick(self, counter: int) -> bool:
-        if self._on_ready is not None and self._service.deployment.is_ready:
-            self._on_ready(self._url)
-            self._on_ready = None
+        if not self._told and self._service.deployment.is_ready:
+            self._told = True
+            LOGGER.info("ready", extra={"fields": {"url": self._url}})
+            if self._on_ready is not None:
+                self._on_ready(self._url)
         return await super().on_tick(counter)
 
 
@@ -87,8 +92,10 @@ def _spare_pandas() -> None:
     """Lets pyarrow find no pandas when it first looks for one, and never look again.
 
     pyarrow imports pandas with the first array, wherever it is installed, for conversions that nobody asks for here:
-    a second of start-up and 25 MB. Servers with their own lock have none anyway.
+    a second of start-up and 25 MB. Servers with their own lock have none anyway; a process that has loaded it keeps it.
     """
+    if "pandas" in sys.modules:
+        return
     finder = _NoPandas()
     sys.meta_path.insert(0, finder)
     try:

@@ -71,8 +71,8 @@ class Service:
         self.histories.close()
 
 
-def service_of(request: Request) -> Service:
-    """Returns the service behind a request."""
+async def service_of(request: Request) -> Service:
+    """Returns the service behind a request. A coroutine, for FastAPI would send a plain function to a thread."""
     service: Service = request.app.state.service
     return service
 

@@ -127,10 +127,12 @@ def test_it_follows_a_new_bundle_logs_json_without_people_and_ends_with_code_0(o
     lines = [json.loads(line) for line in err.splitlines() if not line.startswith(native)]
     assert [line["event"] for line in lines] == [
         "bundle served",
+        "ready",
         "request",
         "request",
         "bundle served",
         "request",
+        "ended",
     ]
     assert "u01" not in err
 
