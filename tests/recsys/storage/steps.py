@@ -16,6 +16,9 @@ from recsys.storage.session_store import SQLiteSessionStore
 from recsys.storage.workspace import Workspace
 from tests.suites.bundle import FACTS
 
+_CHANGES = {"open", "write", "__exit__", "mkdir", "rename", "replace", "unlink", "rmdir"}
+"""Built-in functions and methods by which a publisher changes files; `__exit__` closes one."""
+
 CHILDREN = multiprocessing.get_context("forkserver")
 """Children start from a clean server, in milliseconds, and not from the many threads of the tests."""
 CHILDREN.set_forkserver_preload([__name__])
@@ -34,21 +37,19 @@ def publish(root: Path, content: bytes) -> None:
 
 
 def publish_until(root: Path, content: bytes, num_steps: int) -> None:
-    """Publishes, but is killed before the step `num_steps` (from 0) on the file system."""
+    """Publishes, but is killed before the call `num_steps` (from 0) that may change the file system."""
     left = num_steps
 
-    def count(event: str, _: tuple[object, ...]) -> None:
+    def count(_: object, event: str, function: object) -> None:
         nonlocal left
-        if event == "open" or event.startswith(("os.", "shutil.")):
-            if event == "os.kill":
-                return
+        if event == "c_call" and function.__name__ in _CHANGES:
             if left == 0:
                 os.kill(os.getpid(), signal.SIGKILL)
             left -= 1
 
-    sys.addaudithook(count)
+    sys.setprofile(count)
     publish(root, content)
-    os._exit(0)  # Without clean-up, which would be steps too.
+    os._exit(0)  # Without clean-up, which would be calls too.
 
 
 def write_beyond_limit(path: Path, limit: int, size_bytes: int, report: Path) -> None:
