@@ -64,13 +64,13 @@ def partial_folder(path: Path) -> Iterator[Path]:
 
 
 def publish_folder(partial: Path, path: Path) -> None:
-    """Flushes a filled folder to the disk and renames it to `path`, which must not exist.
+    """Flushes a filled folder, at any depth, to the disk and renames it to `path`, which must not exist.
 
     Raises:
       WorkspaceError: If the disk is full or refuses, or `path` exists; nothing appears then.
     """
     with explain_disk_errors(path, 0):
-        for entry in partial.iterdir():
+        for entry in partial.rglob("*"):
             _sync(entry, os.O_RDONLY)
         sync_folder(partial)
         partial.rename(path)

@@ -168,7 +168,7 @@ def test_offsets_that_point_beyond_the_message_are_refused():
     offsets = np.array([0, 1, 2, 3], np.int32).tobytes()
     assert message.count(offsets) == 1
     wild = message.replace(offsets, np.array([0, 1, 2, 1_000_000], np.int32).tobytes())
-    with pytest.raises(ContractError, match="[Oo]ffset"):
+    with pytest.raises(ContractError, match=r"[Oo]ffset"):
         decode_snapshot(wild)
 
 
