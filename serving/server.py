@@ -17,6 +17,7 @@ import uvicorn
 
 from recsys.config import ServingSettings
 from recsys.errors import ConfigError
+from recsys.index.faiss_index import use_threads
 from recsys.storage.registry import BundleRegistry
 from recsys.storage.workspace import Workspace
 from serving.app import create_app
@@ -43,6 +44,7 @@ def serve(workspace: Workspace, settings: ServingSettings, on_ready: Callable[[s
         BundleRegistry(workspace).current()  # raises, and says what to do
     with _listen(settings) as listener:
         _spare_pandas()
+        use_threads(1)  # requests run beside each other; FAISS's own threads would only get in their way
         app = create_app(workspace, settings)
         config = uvicorn.Config(
             app,

@@ -15,6 +15,7 @@ from federated.simulation.replay import Replayer, UserReplay
 from recsys.cascade.cloud import CloudModel
 from recsys.cascade.rerank import Reranker
 from recsys.contracts.bundle import DEVICE_TOWER_FILE
+from recsys.index.faiss_index import use_threads
 from recsys.storage.registry import Bundle, BundleRegistry
 from recsys.storage.workspace import Workspace
 
@@ -79,6 +80,7 @@ _enlisted: list[_Crew] = []
 def _enlist(workspace: Workspace, version: str) -> None:
     """Readies a process of the pool; it ends with its parent, however that one ends."""
     threading.Thread(target=_follow_parent, daemon=True).start()
+    use_threads(1)
     _enlisted.append(_Crew(workspace, BundleRegistry(workspace).open(version)))
 
 
