@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import tomllib
 from pathlib import Path
 
@@ -26,6 +27,6 @@ def test_the_file_holds_every_setting_at_its_default(name, kind):
 @pytest.mark.parametrize("name", FILES)
 def test_every_setting_stands_below_a_comment(name):
     lines = (ROOT / name).read_text().splitlines()
-    for above, line in zip(lines, lines[1:], strict=False):
+    for above, line in itertools.pairwise(lines):
         if "=" in line and not line.startswith("#"):
             assert above.startswith("# "), line
