@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -12,12 +14,14 @@ import pyarrow.parquet as pq
 from recsys.contracts.events import POSITIVE_ACTIONS, Action, Event, Surface
 from recsys.contracts.schema import arrow_schema, conform
 from recsys.errors import ContractError
+from recsys.storage.atomic import write_file
 
 
 class PrivateLog:
     """Events of one person, in the order of time.
 
-    Law: `load(save(log))` holds the same events; only the owner's events are taken; an event id is taken once.
+    Law: `load(save(log))` holds the same events (values as float32, which is what the contract keeps); only the owner's
+    events are taken; an event id is taken once.
     """
 
     def __init__(self, user_id: str, events: Iterable[Event] = ()) -> None:
@@ -64,19 +68,29 @@ class PrivateLog:
         return items if count is None else items[max(len(items) - count, 0) :]
 
     def save(self, path: Path) -> None:
-        """Writes the log as Parquet, in the columns of the contract."""
+        """Writes the log as Parquet, in the columns of the contract, whole or not at all.
+
+        Raises:
+          WorkspaceError: If the disk is full or refuses; an earlier file is then as it was.
+        """
         rows = [asdict(event) for event in self._events]
-        pq.write_table(pa.Table.from_pylist(rows, schema=arrow_schema("event")), path)
+        buffer = io.BytesIO()
+        pq.write_table(pa.Table.from_pylist(rows, schema=arrow_schema("event")), buffer)
+        write_file(path, buffer.getvalue(), mode=0o600)
 
     @classmethod
     def load(cls, user_id: str, path: Path) -> PrivateLog:
         """Reads what `save` wrote.
 
         Raises:
-          ContractError: If the file holds other columns, an unlawful event or somebody else's.
+          ContractError: If there is no such file, or it holds other columns, an unlawful event or somebody else's.
         """
-        rows = conform(pq.ParquetFile(path).read(), "event").to_pylist()
-        return cls(
-            user_id,
-            (Event(**row | {"action": Action(row["action"]), "surface": Surface(row["surface"])}) for row in rows),
-        )
+        try:
+            rows = conform(pq.ParquetFile(path).read(), "event").to_pylist()
+            return cls(user_id, map(_read_event, rows))
+        except (OSError, ValueError, pa.ArrowException) as error:
+            raise ContractError(f"Expected the private log of {user_id!r} in {path}, got: {error}") from error
+
+
+def _read_event(row: dict[str, Any]) -> Event:
+    return Event(**row | {"action": Action(row["action"]), "surface": Surface(row["surface"])})

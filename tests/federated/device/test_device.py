@@ -1,7 +1,4 @@
-from __future__ import annotations
-
-import json
-from dataclasses import asdict
+import dataclasses
 
 import numpy as np
 import pytest
@@ -11,83 +8,149 @@ from federated.device.log import PrivateLog
 from federated.device.vector_cache import VectorCache
 from recsys.cascade.rerank import QueryEncoder, Reranker
 from recsys.contracts.bundle import DEVICE_TOWER_FILE, EMBEDDINGS_FILE, QUERY_TOWER_FILE
+from recsys.contracts.embeddings import EmbeddingSnapshot
 from recsys.contracts.events import Action, Event, Surface
 from recsys.contracts.feed import Candidate, FeedResponse
+from recsys.errors import ContractError
 from recsys.storage.registry import BundleRegistry
 from recsys.storage.snapshot import read_snapshot
 from tests.bundles import bundled_workspace  # noqa: F401
 
 
 @pytest.fixture(scope="module")
-def parts(bundled_workspace):  # noqa: F811
-    bundle = BundleRegistry(bundled_workspace).current()
-    snapshot = read_snapshot(bundle.read_bytes(EMBEDDINGS_FILE))
-    encoder = QueryEncoder(bundle.read_bytes(QUERY_TOWER_FILE))
-    return snapshot, encoder, Reranker(bundle.read_bytes(DEVICE_TOWER_FILE))
+def bundle(bundled_workspace):  # noqa: F811
+    return BundleRegistry(bundled_workspace).current()
+
+
+@pytest.fixture(scope="module")
+def snapshot(bundle):
+    return read_snapshot(bundle.read_bytes(EMBEDDINGS_FILE))
 
 
 @pytest.fixture
-def device(parts):
-    snapshot, encoder, reranker = parts
-    return Device("mid", PrivateLog("anna"), VectorCache(snapshot), encoder, reranker)
+def device(bundle, snapshot):
+    return Device(
+        tier="mid",
+        log=PrivateLog("ada"),
+        cache=VectorCache(snapshot),
+        encoder=QueryEncoder(bundle.read_bytes(QUERY_TOWER_FILE)),
+        reranker=Reranker(bundle.read_bytes(DEVICE_TOWER_FILE)),
+    )
 
 
-def click(item_id: str, moment: int) -> Event:
-    return Event(f"e{moment}", "anna", item_id, Action.CLICK, Surface.FEED, moment)
+def tap(item_id, number=1, action=Action.CLICK, user_id="ada"):
+    return Event(f"e{number}", user_id, item_id, action, Surface.FEED, 1_000 + number)
 
 
-def respond(item_ids: list[str]) -> FeedResponse:
-    candidates = tuple(Candidate(item_id, float(-place)) for place, item_id in enumerate(item_ids))
-    return FeedResponse(candidates, "v", "e")
+def answer(item_ids, room_ids=None):
+    rooms = room_ids or [None] * len(item_ids)
+    candidates = [
+        Candidate(item_id, float(-place), room)
+        for place, (item_id, room) in enumerate(zip(item_ids, rooms, strict=True))
+    ]
+    return FeedResponse(tuple(candidates), "0001-000000000000", "any")
 
 
-def test_re_ranking_neither_adds_nor_drops_a_candidate(device, parts):
-    response = respond(list(parts[0].item_ids[:30]))
-    assert sorted(item.item_id for item in device.rerank(response)) == sorted(parts[0].item_ids[:30])
+def ids(candidates):
+    return [candidate.item_id for candidate in candidates]
 
 
-def test_what_was_chosen_leaves_the_feed_at_once_and_the_order_is_made_anew(device, parts):
-    ids = list(parts[0].item_ids[:30])
-    before = device.rerank(respond(ids))
-    device.record(click(ids[3], 1))
-    after = device.rerank(respond(ids))
-    assert ids[3] not in {item.item_id for item in after}
-    assert [item for item in before if item.item_id != ids[3]] != list(after)
+def test_the_query_is_the_query_towers_view_of_the_private_history(device, snapshot):
+    for number, item_id in enumerate(snapshot.item_ids[:3]):
+        device.record(tap(item_id, number))
+    np.testing.assert_array_equal(device.query(), device.encoder.encode(snapshot.vectors[:3]))
 
 
-def test_items_without_a_vector_stay_behind_in_the_cloud_s_order(device, parts):
-    response = respond(["new-1", parts[0].item_ids[0], "new-2", parts[0].item_ids[1]])
-    assert [item.item_id for item in device.rerank(response)][2:] == ["new-1", "new-2"]
+def test_an_impression_does_not_move_the_query(device, snapshot):
+    device.record(tap(snapshot.item_ids[0], 1))
+    before = device.query()
+    device.record(tap(snapshot.item_ids[1], 2, Action.IMPRESSION))
+    np.testing.assert_array_equal(device.query(), before)
 
 
-def test_a_streamer_may_be_watched_again(device, parts):
-    device.record(click(parts[0].item_ids[0], 1))
-    live = FeedResponse((Candidate(parts[0].item_ids[0], 1.0, "room"),), "v", "e")
-    assert device.rerank(live) == live.candidates
+def test_an_item_without_a_vector_does_not_move_the_query(device, snapshot):
+    device.record(tap(snapshot.item_ids[0], 1))
+    before = device.query()
+    device.record(tap("brand new", 2))
+    np.testing.assert_array_equal(device.query(), before)
 
 
-def test_nothing_of_the_private_log_is_reachable_from_a_request(device, parts):
-    for moment, item_id in enumerate(parts[0].item_ids[:5]):
-        device.record(click(item_id, moment + 1))
-    request = asdict(device.request(Surface.FEED, 10, 0, np.random.default_rng(0)))
-    vector = request.pop("query_vector")
-    assert request == {
-        "surface": "feed",
-        "count": 10,
-        "now_ms": 0,
-        "user_id": None,
-        "history": None,
-        "exclude_ids": (),
+def test_a_device_without_a_history_asks_and_reranks(device, snapshot):
+    assert np.isfinite(device.query()).all()
+    assert sorted(ids(device.rerank(answer(snapshot.item_ids[:5])))) == sorted(snapshot.item_ids[:5])
+
+
+def test_reranking_neither_adds_nor_drops_nor_alters_a_candidate(device, snapshot):
+    response = answer(snapshot.item_ids[:20])
+    assert set(device.rerank(response)) == set(response.candidates)
+
+
+def test_the_order_is_that_of_the_device_tower(device, snapshot):
+    device.record(tap(snapshot.item_ids[30]))
+    item_ids = snapshot.item_ids[:20]
+    scores = device.reranker.rerank(
+        snapshot.vectors[:20], -np.arange(20, dtype=np.float32), device.query(), snapshot.vectors[30:31]
+    )
+    expected = [item_ids[place] for place in np.lexsort((np.arange(20), -scores))]
+    assert ids(device.rerank(answer(item_ids))) == expected
+
+
+def test_every_tap_changes_the_order_without_a_further_call(device, snapshot):
+    response = answer(snapshot.item_ids[:60])
+    orders = [ids(device.rerank(response))]
+    for number in range(4):
+        device.record(tap(snapshot.item_ids[100 + number], number))
+        orders.append(ids(device.rerank(response)))
+    assert len({tuple(order) for order in orders}) == 5
+
+
+def test_what_was_chosen_leaves_the_feed_but_a_streamer_may_be_watched_again(device, snapshot):
+    item_ids = snapshot.item_ids[:4]
+    device.record(tap(item_ids[1]))
+    assert sorted(ids(device.rerank(answer(item_ids)))) == sorted({*item_ids} - {item_ids[1]})
+    live = answer(item_ids, room_ids=["r0", "r1", "r2", "r3"])
+    assert sorted(ids(device.rerank(live))) == sorted(item_ids)
+
+
+def test_candidates_without_a_vector_keep_the_clouds_order_behind_the_others(device, snapshot):
+    response = answer(["new b", snapshot.item_ids[0], "new a", snapshot.item_ids[1]])
+    assert ids(device.rerank(response))[2:] == ["new b", "new a"]
+
+
+def test_a_list_of_strangers_stays_as_the_cloud_sent_it(device):
+    assert ids(device.rerank(answer(["y", "x", "z"]))) == ["y", "x", "z"]
+
+
+def test_an_empty_list_stays_empty(device):
+    assert device.rerank(answer([])) == ()
+
+
+def test_a_request_carries_the_query_vector_and_nothing_else_of_the_log(device, snapshot):
+    for number in range(3):
+        device.record(tap(snapshot.item_ids[number], number))
+    request = device.request(Surface.FEED, 100, 5_000, np.random.default_rng(0))
+    assert request.query_vector == tuple(device.query().tolist())
+    others = {
+        field.name: getattr(request, field.name)
+        for field in dataclasses.fields(request)
+        if field.name not in ("query_vector", "surface", "count", "now_ms")
     }
-    assert np.allclose(vector, device.query())
-    assert not any(item_id in json.dumps([request, vector]) for item_id in (*parts[0].item_ids, "anna"))
+    assert others == {"user_id": None, "history": None, "exclude_ids": ()}
 
 
-def test_noise_and_clipping_are_applied_before_the_vector_leaves(parts):
-    snapshot, encoder, reranker = parts
-    device = Device("mid", PrivateLog("anna"), VectorCache(snapshot), encoder, reranker, UplinkPolicy(0.01, 1.0))
-    clipped = Device("mid", PrivateLog("anna"), VectorCache(snapshot), encoder, reranker, UplinkPolicy(0.01, 0.0))
-    first, second = (device.request(Surface.FEED, 1, 0, np.random.default_rng(seed)).query_vector for seed in (0, 1))
-    assert first != second
-    norm = np.linalg.norm(clipped.request(Surface.FEED, 1, 0, np.random.default_rng(0)).query_vector)
-    assert norm == pytest.approx(0.01, abs=1e-6)
+def test_the_uplink_policy_clips_what_leaves(device):
+    device.uplink = UplinkPolicy(clip_norm=0.01)
+    request = device.request(Surface.FEED, 100, 5_000, np.random.default_rng(0))
+    assert np.linalg.norm(request.query_vector) == pytest.approx(0.01, rel=1e-5)
+
+
+def test_somebody_elses_event_is_refused(device):
+    with pytest.raises(ContractError, match="Expected an event of 'ada', got one of 'bob'"):
+        device.record(tap("x", user_id="bob"))
+
+
+def test_new_vectors_are_used_as_soon_as_they_are_here(device, snapshot):
+    device.record(tap(snapshot.item_ids[0]))
+    before = device.query()
+    device.cache.replace(EmbeddingSnapshot(snapshot.item_ids, snapshot.vectors[::-1].copy()))
+    assert not np.allclose(device.query(), before)

@@ -1,66 +1,79 @@
-from __future__ import annotations
-
 import numpy as np
 import pytest
 
 from federated.device.examples import Choice, build_examples
 from recsys.config import DeviceSettings
 
-SETTINGS = DeviceSettings(history_length=3, num_candidates=4, max_examples=2)
+SETTINGS = DeviceSettings(num_candidates=3, history_length=2, max_examples=2)
 
 
-def choose(item_index: int, candidates: list[int], history: tuple[int, ...] = ()) -> Choice:
+def choice(item_index, candidates, history=(), scores=None):
+    candidates = np.asarray(candidates, np.int32)
+    scores = np.arange(len(candidates), 0, -1) if scores is None else scores
     return Choice(
         item_index,
-        np.asarray(candidates, np.int32),
-        np.arange(len(candidates), 0, -1).astype(np.float32),
+        candidates,
+        np.asarray(scores, np.float32),
         np.full(2, item_index, np.float32),
         np.asarray(history, np.int32),
     )
 
 
-def build(choices, seed=0):
-    return build_examples(choices, 2, SETTINGS, np.random.default_rng(seed))
+def build(*choices, settings=SETTINGS, seed=0):
+    return build_examples(choices, 2, settings, np.random.default_rng(seed))
 
 
-def test_only_lists_that_held_the_chosen_item_are_learned_from():
-    assert len(build([choose(9, [1, 2, 3]), choose(2, [1, 2, 3])])) == 1
+def test_a_choice_outside_its_list_was_never_seen_and_makes_no_example():
+    assert len(build(choice(9, [1, 2, 3]))) == 0
+    assert build(choice(9, [1, 2, 3])).candidates.shape == (0, 3)
 
 
-def test_the_latest_examples_are_kept():
-    examples = build([choose(item, [1, 2, 3]) for item in (1, 2, 3)])
-    assert examples.query[:, 0].tolist() == [2.0, 3.0]
+def test_the_label_is_the_place_of_the_chosen_item():
+    examples = build(choice(5, [4, 5, 6]), choice(6, [4, 5, 6]))
+    assert examples.label.tolist() == [1, 2]
+    assert examples.query.tolist() == [[5, 5], [6, 6]]
 
 
-def test_a_long_list_is_cut_to_the_chosen_item_and_a_draw_of_others():
-    examples = build([choose(5, list(range(1, 51)))])
-    kept = examples.candidates[0].tolist()
-    assert len(set(kept)) == 4
-    assert kept[examples.label[0]] == 5
-    assert set(kept) <= set(range(1, 51))
+def test_the_latest_choices_are_kept():
+    examples = build(choice(1, [1, 2]), choice(2, [1, 2]), choice(9, [1, 2]), choice(1, [2, 1]))
+    assert examples.candidates.tolist() == [[1, 2, 0], [2, 1, 0]]
+    assert examples.label.tolist() == [1, 1]
 
 
-def test_scores_are_standardised_over_the_whole_list_not_over_the_draw():
-    examples = build([choose(1, [1, 2, 3])])  # scores 3, 2, 1: mean 2, deviation sqrt(2 / 3)
-    expected = np.asarray([1, 0, -1]) / np.sqrt(2 / 3)
-    assert examples.cloud_scores[0] == pytest.approx([*expected, 0.0])
+def test_a_long_list_is_drawn_from_and_keeps_the_chosen_item_and_the_order():
+    many = choice(50, np.arange(1, 101))
+    for seed in range(10):
+        row = build(many, seed=seed).candidates[0].tolist()
+        assert 50 in row
+        assert row == sorted(set(row))
 
 
-def test_short_lists_and_histories_are_padded():
-    examples = build([choose(2, [1, 2], history=(7,))])
-    assert examples.candidates[0].tolist() == [1, 2, 0, 0]
-    assert examples.history[0].tolist() == [0, 0, 7]
-    assert examples.label.tolist() == [1]
+def test_scores_are_standardised_over_the_whole_list_before_the_draw():
+    # Scores 4, 2, 0, -2: mean 1, deviation sqrt(5); whatever is drawn keeps the value that it has in the whole list.
+    examples = build(choice(1, [1, 2, 3, 4], scores=[4, 2, 0, -2]))
+    whole = dict(zip([1, 2, 3, 4], (np.asarray([3, 1, -1, -3]) / np.sqrt(5)).tolist(), strict=True))
+    drawn = [whole[index] for index in examples.candidates[0].tolist()]
+    np.testing.assert_allclose(examples.cloud_scores[0], drawn, rtol=1e-6)
 
 
-def test_equal_sources_of_randomness_draw_equal_examples():
-    choices = [choose(5, list(range(1, 51)))]
-    first, second, other = build(choices, 1), build(choices, 1), build(choices, 2)
-    assert np.array_equal(first.candidates, second.candidates)
-    assert not np.array_equal(first.candidates, other.candidates)
+def test_a_short_list_is_padded_with_zeros():
+    examples = build(choice(7, [8, 7]))
+    assert examples.candidates.tolist() == [[8, 7, 0]]
+    assert examples.cloud_scores.tolist() == [[1, -1, 0]]
 
 
-def test_nobody_s_log_gives_no_examples():
-    examples = build([])
-    assert len(examples) == 0
-    assert examples.candidates.shape == (0, 4)
+def test_history_is_the_latest_padded_on_the_left():
+    examples = build(choice(1, [1, 2], history=[3, 4, 5]), choice(1, [1, 2], history=[6]))
+    assert examples.history.tolist() == [[4, 5], [0, 6]]
+
+
+def test_an_equal_seed_gives_equal_examples_and_another_does_not():
+    many = [choice(50, np.arange(1, 101))]
+    first, again, other = (build(*many, seed=seed).candidates for seed in (1, 1, 2))
+    assert (first == again).all()
+    assert (first != other).any()
+
+
+@pytest.mark.parametrize("field", ["candidates", "history", "label"])
+def test_indexes_are_int32(field):
+    assert getattr(build(choice(1, [1, 2])), field).dtype == np.int32
