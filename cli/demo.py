@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -35,6 +36,8 @@ def demo(
         from recsys.config import DemoSettings, load_settings
 
         settings = load_settings(DemoSettings, config)
+        from rich.text import Text
+
         from cli.console import tabulate
         from cli.journey import travel
         from cli.table import tabulate_evaluation
@@ -44,8 +47,7 @@ def demo(
         result: dict[str, Any] = {**journey.to_json(), "workspace": str(place), "seconds": session.seconds}
         session.finish(
             result,
-            *(f"\n{text}" for text in _show_exchanges(journey)),
-            "",
+            *(Text(text) for text in _show_exchanges(journey)),
             tabulate_evaluation(result),
             tabulate({**journey.versions, **journey.reports, "seconds": session.seconds}),
             f"\nTry next:\n  tandem serve --workspace {place}\n  tandem federate --workspace {place} --rounds 10\n"
@@ -55,6 +57,17 @@ def demo(
 
 def _show_exchanges(journey: Journey) -> list[str]:
     return [
-        f"POST {exchange.path}\n{json.dumps(exchange.request)}\n→ {json.dumps(exchange.answer)}"
+        f"POST {exchange.path}\n{_shorten(exchange.request)}\n→ {_shorten(exchange.answer)}\n"
         for exchange in journey.exchanges
     ]
+
+
+def _shorten(body: Mapping[str, Any]) -> str:
+    """Returns JSON for the eye: three decimals, no nulls, one candidate a line. `--json` has it to the last digit."""
+    rounded = json.loads(json.dumps(body), parse_float=lambda text: round(float(text), 3))
+    candidates = rounded.pop("candidates", None)
+    text = json.dumps(rounded)
+    if candidates is None:
+        return text
+    lines = (json.dumps({key: value for key, value in one.items() if value is not None}) for one in candidates)
+    return text.removesuffix("}") + ', "candidates": [\n  ' + ",\n  ".join(lines) + "]}"

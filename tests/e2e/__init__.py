@@ -1,0 +1,1 @@
+"""The whole loop through the real command, in processes of its own."""

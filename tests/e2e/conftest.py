@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+TANDEM = Path(sys.executable).with_name("tandem")
+ROOT = Path(__file__).resolve().parents[2]
+
+TINY = """
+[data.world]
+num_users = 60
+num_items = 120
+num_streamers = 12
+[cloud.retrieval]
+max_epochs = 1
+[cloud.ranker]
+num_candidates = 50
+max_epochs = 1
+[federated.rounds]
+num_rounds = 2
+clients_per_round = 8
+validation_users = 20
+"""
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def run_tandem(*arguments: str | Path, cwd: Path, timeout_s: float = 300) -> subprocess.CompletedProcess[str]:
+    """Runs a verb to its end. Reading both pipes to their end, it would hang if a process were left behind."""
+    return subprocess.run([TANDEM, *arguments], cwd=cwd, capture_output=True, text=True, timeout=timeout_s)
+
+
+@dataclass(frozen=True)
+class Demo:
+    """A finished `tandem demo --json` and the workspace that it left."""
+
+    folder: Path
+    workspace: Path
+    stdout: str
+    stderr: str
+
+    @property
+    def result(self) -> dict[str, Any]:
+        return json.loads(self.stdout)
+
+    def copy_to(self, target: Path) -> Path:
+        """Returns a copy of the workspace that a test may spoil."""
+        return Path(shutil.copytree(self.workspace, target))
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
+    folder = tmp_path_factory.mktemp("demo")
+    (folder / "tiny.toml").write_text(TINY)
+    run = run_tandem("demo", "--config", "tiny.toml", "--workspace", "world", "--seed", "3", "--json", cwd=folder)
+    assert run.returncode == 0, run.stderr
+    return Demo(folder, folder / "world", run.stdout, run.stderr)
