@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import subprocess
 import sys
 import urllib.error
@@ -27,6 +28,7 @@ COUNT: Final = 5
 
 _RECENT: Final = 5
 _TIMEOUT_S: Final = 30.0
+_READY_S: Final = 60.0
 
 
 @dataclass(frozen=True)
@@ -109,15 +111,27 @@ def run_server(workspace: Path) -> Iterator[str]:
         text=True,
     )
     try:
-        line = server.stdout.readline() if server.stdout else ""
-        if "url" not in (result := json.loads(line or "{}")):
-            raise WorkspaceError(f"Expected the server to start, got exit code {server.wait(_TIMEOUT_S)}; see above.")
-        yield result["url"]
+        yield _await_url(server)
     finally:
         for pipe in (server.stdin, server.stdout):
             if pipe:
                 pipe.close()
         server.wait(_TIMEOUT_S)
+
+
+def _await_url(server: subprocess.Popen[str]) -> str:
+    """Returns the address that `tandem serve --json` writes as soon as the bundle answers.
+
+    Raises:
+      WorkspaceError: If the server ends instead, or is not ready in time (it waits for a sound bundle).
+    """
+    ready, _, _ = select.select([server.stdout], [], [], _READY_S)
+    if not ready or server.stdout is None:
+        raise WorkspaceError(f"Expected the server to be ready within {_READY_S:g} s; its log above says why not.")
+    result = json.loads(server.stdout.readline() or "{}")
+    if "url" not in result:
+        raise WorkspaceError(f"Expected the server to start, got exit code {server.wait(_TIMEOUT_S)}; see above.")
+    return str(result["url"])
 
 
 def ask(url: str, path: str, request: dict[str, Any]) -> Exchange:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
+import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -61,6 +62,13 @@ def test_a_server_that_does_not_start_is_told_with_its_exit_code(
     with pytest.raises(WorkspaceError, match="Expected the server to start, got exit code 4"), run_server(tmp_path):
         pass
     assert "Run `tandem train" in capfd.readouterr().err
+
+
+def test_a_server_that_is_not_ready_in_time_is_told_and_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cli.trial._READY_S", 0.05)
+    with pytest.raises(WorkspaceError, match=r"Expected the server to be ready within 0.05 s"), run_server(tmp_path):
+        pass
+    assert psutil.Process().children(recursive=True) == []
 
 
 @pytest.fixture
