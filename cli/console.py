@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final, Protocol, TextIO
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from recsys.progress import Progress
@@ -46,11 +46,16 @@ class LiveProgress:
         """Shows nothing until the first stage."""
         self._bars = Bars(
             SpinnerColumn(finished_text="[green]✓[/]"),
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("[dim]{task.fields[figures]}[/]"),
+            TextColumn(
+                "{task.description}", markup=False, table_column=Column(ratio=3, no_wrap=True, overflow="ellipsis")
+            ),
+            BarColumn(bar_width=12, table_column=Column(min_width=12)),
+            TextColumn("{task.fields[count]}", justify="right", table_column=Column(min_width=7, no_wrap=True)),
+            TimeElapsedColumn(table_column=Column(min_width=7, no_wrap=True)),
+            TextColumn(
+                "[dim]{task.fields[figures]}[/]", table_column=Column(ratio=2, no_wrap=True, overflow="ellipsis")
+            ),
+            expand=True,
             console=console,
             redirect_stdout=False,
         )
@@ -60,12 +65,14 @@ class LiveProgress:
         """A new bar begins; the one before it is complete."""
         self._complete()
         self._bars.start()
-        self._task = self._bars.add_task(name, total=total, figures="")
+        self._task = self._bars.add_task(name, total=total, figures="", count="")
 
     def advance(self, done: int, **figures: float) -> None:
         """The bar moves."""
         if self._task is not None:
-            self._bars.update(self._task, completed=done, figures=format_figures(figures))
+            total = self._bars.tasks[-1].total
+            count = f"{done:,}" if total is None else f"{done:,}/{total:,.0f}"
+            self._bars.update(self._task, completed=done, count=count, figures=format_figures(figures))
 
     def note(self, text: str) -> None:
         """Prints above the bars."""
@@ -121,6 +128,11 @@ class LineProgress:
     def _say(self, text: str) -> None:
         self._stream.write(f"[{time.monotonic() - self._start_s:6.1f} s] {text}\n")
         self._stream.flush()
+
+
+def _cut(ratio: int) -> Column:
+    """A column that gives way where the terminal is narrow."""
+    return Column(ratio=ratio, no_wrap=True, overflow="ellipsis")
 
 
 def format_figures(figures: Mapping[str, float]) -> str:

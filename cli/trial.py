@@ -125,8 +125,7 @@ def _await_url(server: subprocess.Popen[str]) -> str:
     Raises:
       WorkspaceError: If the server ends instead, or is not ready in time (it waits for a sound bundle).
     """
-    ready, _, _ = select.select([server.stdout], [], [], _READY_S)
-    if not ready or server.stdout is None:
+    if server.stdout is None or not select.select([server.stdout], [], [], _READY_S)[0]:
         raise WorkspaceError(f"Expected the server to be ready within {_READY_S:g} s; its log above says why not.")
     result = json.loads(server.stdout.readline() or "{}")
     if "url" not in result:
