@@ -47,3 +47,10 @@ def test_strangers_are_left_out(bundled_workspace, catalogue):  # noqa: F811
 def test_a_workspace_without_devices_names_the_command_that_makes_them(tmp_path, catalogue):
     with pytest.raises(WorkspaceError, match=r"device logs in .*, got none. Run `tandem ingest"):
         Population(Workspace(tmp_path), catalogue)
+
+
+def test_positives_of_a_part_are_counted_per_person(bundled_workspace, catalogue):  # noqa: F811
+    population = Population(bundled_workspace, catalogue)
+    logs = population.logs(population.user_ids)
+    expected = {log.user_id: int((log.positive & (log.parts == 1)).sum()) for log in logs}
+    assert population.count_positives("private") == {user: count for user, count in expected.items() if count}
