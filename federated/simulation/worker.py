@@ -22,6 +22,9 @@ from pathlib import Path
 from recsys.errors import FederationError
 
 _WARDEN = Path(__file__).with_name("warden.py")
+_TALKATIVE = {"TF_CPP_MIN_LOG_LEVEL": "0", "GLOG_minloglevel": "0"}
+"""The worker writes to a file of its own: there its words are wanted, however silent the caller keeps itself."""
+
 _POLL_S = 0.02
 _STOP_S = 10.0
 _TAIL_LINES = 15
@@ -82,6 +85,7 @@ def run_worker(log_path: Path, start_s: float, command: Sequence[str] | None = N
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=log,
+            env={**os.environ, **_TALKATIVE},
             start_new_session=True,  # Ctrl-C is for the parent to answer, not for the worker
         )
         worker = Worker(f"localhost:{port}", log_path, warden)
