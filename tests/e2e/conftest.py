@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,8 @@ import pytest
 
 TANDEM = Path(sys.executable).with_name("tandem")
 ROOT = Path(__file__).resolve().parents[2]
+
+LOUDNESS = {"TF_CPP_MIN_LOG_LEVEL", "GRPC_VERBOSITY", "GLOG_minloglevel"}
 
 TINY = """
 [data.world]
@@ -35,7 +38,11 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 def run_tandem(*arguments: str | Path, cwd: Path, timeout_s: float = 300) -> subprocess.CompletedProcess[str]:
     """Runs a verb to its end. Reading both pipes to their end, it would hang if a process were left behind."""
-    return subprocess.run([TANDEM, *arguments], cwd=cwd, capture_output=True, text=True, timeout=timeout_s)
+    # How loud libraries are is the command's own business: what an earlier test left in the environment stays out.
+    environment = {name: value for name, value in os.environ.items() if name not in LOUDNESS}
+    return subprocess.run(
+        [TANDEM, *arguments], cwd=cwd, env=environment, capture_output=True, text=True, timeout=timeout_s
+    )
 
 
 @dataclass(frozen=True)
