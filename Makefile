@@ -2,6 +2,7 @@
 #   make PYTHON=/path/to/python3.11 …   another interpreter
 #   make demo DATA=movielens-1m         the demo on real data
 #   make test ARGS="-k index"           arguments for pytest
+#   make test WORKERS=0                 tests one after the other, in one process
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test lint format locks clean
@@ -9,6 +10,7 @@ SHELL := /bin/bash
 PYTHON ?=
 DATA ?= synthetic
 ARGS ?=
+WORKERS ?= 2
 BIN := .venv/bin
 export PYTHON
 
@@ -23,8 +25,8 @@ demo: setup ## Run the whole loop once: ingest, train, federate, evaluate, serve
 	@$(BIN)/tandem demo --data $(DATA) $(ARGS)
 
 test: setup ## Run all tests, the style and type checks and the import contracts among them
-	@echo "[test] pytest $(ARGS)" >&2
-	@$(BIN)/python -m pytest $(ARGS)
+	@echo "[test] pytest in $(WORKERS) processes; 5 to 15 minutes ..." >&2
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 lint: setup ## Run only ruff, mypy and the import contracts
 	$(BIN)/ruff check .
