@@ -1,0 +1,165 @@
+"""What the tests of federation run in processes of their own: TFF takes seconds to load, changes Keras for the rest of
+the process, and must be killed.
+
+    python -m tests.federated.simulation.rehearsal federate WORKSPACE [KILL_AFTER_ROUND]
+    python -m tests.federated.simulation.rehearsal examine WORKSPACE
+    python -m tests.federated.simulation.rehearsal interrupt WORKSPACE
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+from recsys.config import DeviceSettings, FederatedSettings, RoundSettings
+from recsys.errors import FederationError
+from recsys.storage.workspace import Workspace
+
+SETTINGS = FederatedSettings(
+    device=DeviceSettings(num_candidates=16, max_examples=8, batch_size=4, local_epochs=2),
+    rounds=RoundSettings(num_rounds=4, clients_per_round=6, validation_users=10),
+)
+SEED = 5
+
+
+class Killer:
+    """A listener that kills its own process after a round, as `kill -9` would."""
+
+    def __init__(self, after_round: int | None) -> None:
+        self.after_round = after_round
+
+    def stage(self, name: str, total: int | None = None) -> None:
+        pass
+
+    def advance(self, done: int, **figures: float) -> None:
+        if done == self.after_round:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def note(self, text: str) -> None:
+        sys.stderr.write(f"note: {text}\n")
+
+
+def run_federation(workspace: Workspace, kill_after_round: int | None) -> dict:
+    from federated.simulation.program import federate
+
+    return federate(workspace, SETTINGS, SEED, Killer(kill_after_round)).to_json()
+
+
+def examine(workspace: Workspace) -> dict:
+    """Compares one TFF round with the same arithmetic in plain Keras, shuffles clients, kills the worker."""
+    import numpy as np
+    import psutil
+    import tensorflow_federated as tff
+
+    from federated.simulation.clients import Clients
+    from federated.simulation.execution import execute_on
+    from federated.simulation.model import to_dataset
+    from federated.simulation.population import Population
+    from federated.simulation.process import build_process
+    from federated.simulation.worker import run_worker
+    from recsys.cascade.cloud import CloudModel
+    from recsys.models.device_tower import build_device_tower
+    from recsys.storage.registry import BundleRegistry
+
+    cloud = CloudModel.load(BundleRegistry(workspace).current())
+    population = Population(workspace, cloud.catalogue)
+    clients = Clients(cloud, population, SETTINGS.device, SEED, frozenset())
+    examples = clients.examples(sorted(population.count_positives("private"))[:6])
+    process = build_process(cloud.vectors, SETTINGS)
+    tower = build_device_tower(cloud.manifest.dim, SETTINGS.device)
+    start = [weight.numpy() for weight in tower.trainable_weights]
+    with run_worker(workspace.root / "worker.log", 60.0) as worker, execute_on(worker):
+        initial = process.set_model_weights(
+            process.initialize(), tff.learning.models.ModelWeights(trainable=start, non_trainable=[])
+        )
+        datasets = [to_dataset(client, SETTINGS.device) for client in examples]
+        output = process.next(initial, datasets)
+        averaged = process.get_model_weights(output.state).trainable
+        shuffled = process.get_model_weights(process.next(initial, datasets[::-1]).state).trainable
+        expected = average_by_hand(tower, start, examples, cloud.vectors)
+        (child,) = psutil.Process(worker.warden.pid).children()
+        threading.Timer(0.3, child.kill).start()
+        began = time.monotonic()
+        error = run_until_failure(process, initial, datasets)
+    return {
+        "num_clients": len(examples),
+        "shapes": [list(weight.shape) for weight in averaged] == [list(weight.shape) for weight in start],
+        "moved": float(max(np.abs(a - b).max() for a, b in zip(averaged, start, strict=True))),
+        "off_by": float(max(np.abs(a - b).max() for a, b in zip(averaged, expected, strict=True))),
+        "order_moves": float(max(np.abs(a - b).max() for a, b in zip(averaged, shuffled, strict=True))),
+        "num_examples": int(output.metrics["client_work"]["train"]["num_examples"]),
+        "expected_examples": sum(map(len, examples)) * SETTINGS.device.local_epochs,
+        "error": error,
+        "seconds_to_fail": time.monotonic() - began,
+    }
+
+
+def run_until_failure(process, state, datasets) -> str:
+    try:
+        while True:
+            process.next(state, datasets)
+    except FederationError as error:
+        return str(error)
+
+
+def average_by_hand(tower, start, examples, vectors) -> list:
+    """McMahan et al.'s algorithm 1 written out: local gradient descent, then the mean weighted by rows trained on."""
+    import numpy as np
+    import tensorflow as tf
+
+    total, weight = [np.zeros_like(array) for array in start], 0
+    for client in examples:
+        for variable, array in zip(tower.trainable_weights, start, strict=True):
+            variable.assign(array)
+        for _ in range(SETTINGS.device.local_epochs):
+            for first in range(0, len(client), SETTINGS.device.batch_size):
+                rows = slice(first, first + SETTINGS.device.batch_size)
+                with tf.GradientTape() as tape:
+                    scores = tower(
+                        {
+                            "candidates": vectors[client.candidates[rows]],
+                            "cloud_scores": client.cloud_scores[rows],
+                            "query": client.query[rows],
+                            "history": vectors[client.history[rows]],
+                            "history_mask": (client.history[rows] > 0).astype(np.float32),
+                        }
+                    )["score"]
+                    scores = tf.where(client.candidates[rows] > 0, scores, -1e9)
+                    loss = tf.reduce_mean(
+                        tf.nn.sparse_softmax_cross_entropy_with_logits(labels=client.label[rows], logits=scores)
+                    )
+                gradients = tape.gradient(loss, tower.trainable_weights)
+                for variable, gradient in zip(tower.trainable_weights, gradients, strict=True):
+                    variable.assign_sub(SETTINGS.device.learning_rate * gradient)
+        for place, variable in enumerate(tower.trainable_weights):
+            total[place] += len(client) * variable.numpy()
+        weight += len(client)
+    return [array / weight for array in total]
+
+
+def interrupt(workspace: Workspace) -> None:
+    """Runs rounds without end until Ctrl-C comes, which it sends itself in the middle of one."""
+    from federated.simulation.program import federate
+
+    class Interrupter(Killer):
+        def advance(self, done: int, **figures: float) -> None:
+            if done == 1:
+                threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT)).start()
+
+    endless = SETTINGS.rounds.model_copy(update={"num_rounds": 10_000})
+    federate(workspace, SETTINGS.model_copy(update={"rounds": endless}), SEED, Interrupter(None))
+
+
+if __name__ == "__main__":
+    verb, place = sys.argv[1], Workspace(Path(sys.argv[2]))
+    if verb == "interrupt":
+        interrupt(place)
+    else:
+        kill_after = int(sys.argv[3]) if len(sys.argv) > 3 else None
+        result = examine(place) if verb == "examine" else run_federation(place, kill_after)
+        sys.stdout.write(json.dumps(result) + "\n")

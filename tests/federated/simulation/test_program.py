@@ -1,0 +1,201 @@
+"""Rounds from bundle to bundle, in real processes with real TFF workers."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from federated.simulation.program import federate, run_name
+from federated.simulation.worker import run_worker
+from recsys.cascade.rerank import Reranker
+from recsys.config import FederatedSettings
+from recsys.contracts.bundle import DEVICE_TOWER_FILE, DEVICE_WEIGHTS_FILE
+from recsys.errors import BundleError, WorkspaceError
+from recsys.storage.registry import BundleRegistry
+from recsys.storage.workspace import Workspace
+from tests.bundles import bundled_workspace, own_workspace  # noqa: F401
+from tests.federated.simulation.rehearsal import SETTINGS
+
+ROOT = Path(__file__).parents[3]
+
+
+def rehearse(*arguments, timeout_s=180):
+    """Runs a rehearsal with its output in pipes, which only close once nothing holds them any more."""
+    return subprocess.run(
+        [sys.executable, "-m", "tests.federated.simulation.rehearsal", *map(str, arguments)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+    )
+
+
+def workers_of(workspace):
+    """Wardens and workers whose log lies in the workspace: what a run there may have left behind."""
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        if any(part.endswith(("warden.py", "worker_binary")) for part in process.info["cmdline"] or []):
+            outputs = [Path(f"/proc/{process.pid}/fd/{number}") for number in (1, 2)]
+            found += [process for output in outputs if str(workspace.root) in str(resolve(output))]
+    return found
+
+
+def resolve(link):
+    try:
+        return link.readlink()
+    except OSError:
+        return link
+
+
+@pytest.fixture(scope="module")
+def copies(bundled_workspace, tmp_path_factory):  # noqa: F811
+    """Three equal workspaces."""
+    places = [tmp_path_factory.mktemp("federated") / "workspace" for _ in range(3)]
+    for place in places:
+        shutil.copytree(bundled_workspace.root, place)
+    return [Workspace(place) for place in places]
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(copies):
+    done = rehearse("federate", copies[0].root)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done
+
+
+@pytest.fixture(scope="module")
+def report(uninterrupted):
+    return json.loads(uninterrupted.stdout)  # and nothing else may stand on stdout
+
+
+@pytest.mark.federation
+def test_a_run_publishes_a_bundle_with_another_device_tower_and_all_else_as_it_was(copies, report):
+    registry = BundleRegistry(copies[0])
+    base, published = registry.open(report["base_version"]), registry.current()
+    assert published.manifest.version == report["version"] != base.manifest.version
+    assert published.manifest.parent == base.manifest.version
+    changed = {
+        name for name, entry in published.manifest.files.items() if base.manifest.files[name].sha256 != entry.sha256
+    }
+    assert changed == {DEVICE_TOWER_FILE, DEVICE_WEIGHTS_FILE}
+    assert set(published.manifest.files) == set(base.manifest.files)
+
+
+@pytest.mark.federation
+def test_the_published_tower_reranks_otherwise_than_its_parent(copies, report):
+    registry = BundleRegistry(copies[0])
+    rng = np.random.default_rng(0)
+    dim = registry.current().manifest.dim
+    lists = [rng.normal(size=shape).astype(np.float32) for shape in ((9, dim), (9,), (dim,), (4, dim))]
+    before, after = (
+        Reranker(registry.open(report[name]).read_bytes(DEVICE_TOWER_FILE)).rerank(*lists)
+        for name in ("base_version", "version")
+    )
+    assert np.isfinite(after).all()
+    assert np.abs(after - before).max() > 1e-5
+
+
+@pytest.mark.federation
+def test_the_report_tells_every_round_and_both_arms(copies, report):
+    assert [metrics["round_number"] for metrics in report["rounds"]] == [1, 2, 3, 4]
+    assert all(0 < metrics["num_clients"] <= 6 for metrics in report["rounds"])
+    assert all(metrics["num_examples"] > 0 and np.isfinite(metrics["loss"]) for metrics in report["rounds"])
+    assert set(report["arms"]) == {"before", "after"}
+    assert set(report["arms"]["after"]["ndcg_at_10"]) == {"mean", "low", "high"}
+    assert set(report["differences"]) == {"after-before"}
+    assert report["arms"]["after"]["ndcg_at_10"]["mean"] == pytest.approx(report["rounds"][-1]["ndcg_at_10"])
+    assert report["num_validation_users"] == 10
+    assert report["bytes_up"] == report["bytes_down"] + 4
+    lines = (copies[0].federated / report["run"] / "rounds.jsonl").read_text().splitlines()
+    assert [json.loads(line) for line in lines] == report["rounds"]
+
+
+@pytest.mark.federation
+def test_a_run_leaves_no_worker_behind(copies, report):
+    assert report["version"]
+    assert workers_of(copies[0]) == []
+    with run_worker(copies[0].root / "another.log", 60.0):  # a worker that is there would have been found
+        assert len({process.pid for process in workers_of(copies[0])}) == 2
+
+
+@pytest.mark.federation
+def test_a_run_that_is_killed_and_called_again_ends_with_the_same_weights(copies, report):
+    killed = rehearse("federate", copies[1].root, 2)
+    assert killed.returncode == -9
+    psutil.wait_procs(workers_of(copies[1]), timeout=5)
+    assert workers_of(copies[1]) == []
+    assert BundleRegistry(copies[1]).current().manifest.version == report["base_version"]
+    resumed = rehearse("federate", copies[1].root)
+    assert "Going on after round 2" in resumed.stderr
+    again = json.loads(resumed.stdout)
+    assert [m["loss"] for m in again["rounds"]] == [m["loss"] for m in report["rounds"]]
+    weights, expected = (np.load(BundleRegistry(copies[place]).current().path(DEVICE_WEIGHTS_FILE)) for place in (1, 0))
+    for name in expected.files:
+        np.testing.assert_array_equal(weights[name], expected[name])
+    assert again["version"] == report["version"]
+
+
+@pytest.fixture(scope="module")
+def findings(bundled_workspace, tmp_path_factory):  # noqa: F811
+    place = tmp_path_factory.mktemp("examined") / "workspace"
+    shutil.copytree(bundled_workspace.root, place)
+    done = rehearse("examine", place)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout)
+
+
+@pytest.mark.federation
+def test_one_round_equals_federated_averaging_by_hand(findings):
+    assert findings["num_clients"] == 6
+    assert findings["shapes"]
+    assert findings["moved"] > 1e-3
+    assert findings["off_by"] < 1e-5
+    assert findings["num_examples"] == findings["expected_examples"]
+
+
+@pytest.mark.federation
+def test_the_order_of_clients_does_not_move_the_result(findings):
+    assert findings["order_moves"] < 1e-5
+
+
+@pytest.mark.federation
+def test_a_worker_that_dies_in_mid_round_is_reported_with_its_last_words(findings):
+    assert "ended with code 137" in findings["error"]
+    assert "ExecutorService started" in findings["error"]
+    assert findings["seconds_to_fail"] < 15
+
+
+@pytest.mark.federation
+def test_ctrl_c_in_mid_round_ends_the_run_and_its_worker(copies):
+    done = rehearse("interrupt", copies[2].root)
+    assert done.returncode in (-2, 130)
+    assert "KeyboardInterrupt" in done.stderr
+    assert workers_of(copies[2]) == []
+
+
+def test_a_run_is_named_by_what_decides_a_round():
+    name = run_name("0001-a", SETTINGS, 5)
+    longer = SETTINGS.model_copy(update={"rounds": SETTINGS.rounds.model_copy(update={"num_rounds": 99})})
+    wider = SETTINGS.model_copy(update={"rounds": SETTINGS.rounds.model_copy(update={"clients_per_round": 7})})
+    assert run_name("0001-a", longer, 5) == name
+    others = {run_name("0002-a", SETTINGS, 5), run_name("0001-a", wider, 5), run_name("0001-a", SETTINGS, 6)}
+    assert len({name, *others}) == 4
+
+
+def test_a_workspace_without_a_bundle_names_the_command_that_makes_one(tmp_path):
+    with pytest.raises(WorkspaceError, match=r"got none. Run `tandem train"):
+        federate(Workspace(tmp_path), FederatedSettings(), 0)
+
+
+def test_an_altered_device_tower_is_refused(own_workspace):  # noqa: F811
+    path = BundleRegistry(own_workspace).current().path(DEVICE_WEIGHTS_FILE)
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    with pytest.raises(BundleError, match="was altered"):
+        federate(own_workspace, SETTINGS, 0)
