@@ -91,7 +91,7 @@ class DeviceSettings(Settings):
     max_examples: int = Field(64, ge=1)
     batch_size: int = Field(16, ge=1)
     local_epochs: int = Field(1, ge=1)
-    learning_rate: float = Field(0.05, gt=0)
+    learning_rate: float = Field(0.3, gt=0)
 
 
 class RoundSettings(Settings):
