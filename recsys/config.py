@@ -44,11 +44,13 @@ class RetrievalSettings(Settings):
     dropout: float = Field(0.2, ge=0, lt=1)
     id_dropout: float = Field(0.05, ge=0, lt=1)
     num_negatives: int = Field(4096, ge=1)
-    batch_size: int = Field(128, ge=1)
-    learning_rate: float = Field(1e-3, gt=0)
+    batch_size: int = Field(64, ge=1)
+    learning_rate: float = Field(4e-3, gt=0)
+    averaging: float = Field(0.999, ge=0, lt=1)
+    """Momentum of the moving average of the weights, which is what is judged and kept."""
     max_epochs: int = Field(60, ge=1)
     patience: int = Field(4, ge=1)
-    max_seconds: float = Field(600.0, gt=0)
+    max_seconds: float = Field(900.0, gt=0)
 
 
 class RankerSettings(Settings):

@@ -12,17 +12,26 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_recommenders as tfrs
 
+from pipelines.training.averaging import WeightAverage
 from recsys.errors import TrainingError
 from recsys.progress import Progress
 
 
 @dataclass(frozen=True)
 class Limits:
-    """When to stop: after so many epochs, so many epochs without a gain, or so many seconds."""
+    """When to stop, and what is judged.
+
+    Attributes:
+      max_epochs: stops after so many epochs,
+      patience: after so many without a gain,
+      max_seconds: or after so long.
+      momentum: of the average of the weights that is judged and kept; 0 judges the weights of the last step.
+    """
 
     max_epochs: int
     patience: int
     max_seconds: float
+    momentum: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -50,7 +59,7 @@ def fit(
     limits: Limits,
     progress: Progress,
 ) -> FitReport:
-    """Trains a compiled model and leaves it with the weights that validated best, the initial ones included.
+    """Trains a compiled model and leaves it with the (averaged) weights that validated best, the initial ones included.
 
     Args:
       model: Compiled; its `compute_loss` reads a batch.
@@ -63,17 +72,25 @@ def fit(
     Raises:
       TrainingError: If the loss is no finite number, or an epoch has no batch.
     """
-    step = tf.function(model.train_step, input_signature=[dict(signature)])
+    average = WeightAverage(model, limits.momentum)
+
+    def train_step(batch: Mapping[str, tf.Tensor]) -> Mapping[str, tf.Tensor]:
+        figures = model.train_step(batch)
+        average.update()
+        return figures
+
+    step = tf.function(train_step, input_signature=[dict(signature)])
     started = time.monotonic()
     best_value, best_epoch, best_weights = validate(), 0, model.get_weights()
     epoch = 0
     while epoch < limits.max_epochs and epoch - best_epoch < limits.patience:
         epoch += 1
         loss = _train_epoch(step, epoch_batches(epoch), started + limits.max_seconds)
-        value = validate()
+        with average.applied():
+            value = validate()
+            if value > best_value:
+                best_value, best_epoch, best_weights = value, epoch, model.get_weights()
         progress.advance(epoch, loss=loss, validation_ndcg_at_10=value)
-        if value > best_value:
-            best_value, best_epoch, best_weights = value, epoch, model.get_weights()
         if time.monotonic() - started > limits.max_seconds:
             progress.note(f"Stopped after {epoch} epochs by the clock ({limits.max_seconds:.0f} s).")
             break

@@ -80,7 +80,7 @@ def fit_retrieval(
     def validate() -> float:
         return ndcg_at_10(encoder.ranks(requests, sequences, catalogue))
 
-    limits = Limits(settings.max_epochs, settings.patience, settings.max_seconds)
+    limits = Limits(settings.max_epochs, settings.patience, settings.max_seconds, settings.averaging)
     progress.stage("training retrieval", settings.max_epochs)
     return fit(model, batches.epoch, _SIGNATURE, validate, limits, progress)
 

@@ -91,3 +91,10 @@ def test_a_diverged_loss_is_refused():
 def test_an_epoch_without_examples_is_refused():
     with pytest.raises(TrainingError, match="Expected training examples, got none"):
         run([0.0], Limits(2, 2, 60), lambda epoch: [])
+
+
+def test_the_average_of_the_weights_is_judged_and_kept_and_training_goes_on_from_the_weights_themselves():
+    report, level = run(itertools.count(), Limits(max_epochs=2, patience=2, max_seconds=60, momentum=0.999))
+    assert report.best_epoch == 2
+    first, second = 4.0, 6.0
+    assert level == pytest.approx(first * (1 / 11) + second * (10 / 11))
