@@ -5,6 +5,9 @@ Importing this module imports typer and nothing heavy: `tandem --help` answers a
 
 from __future__ import annotations
 
+import logging
+import os
+import sys
 from typing import Annotated
 
 import typer
@@ -64,4 +67,22 @@ app.command(epilog=_example("tandem bundles", "tandem bundles --json | jq -r .cu
 
 def main() -> None:
     """Runs the command line."""
-    app()
+    try:
+        app()
+    except SystemExit as end:
+        _leave(end.code)
+        raise
+
+
+def _leave(code: str | int | None) -> None:
+    """Ends the process at once where TFF was used: its threads would abort the interpreter on its way out.
+
+    They are C++ threads in a call; Python's own shutdown unwinds them where C++ forbids it, and the exit code would be
+    that of an abort. By now every `finally` has run and the result is written.
+    """
+    if "tensorflow_federated" not in sys.modules or isinstance(code, str):
+        return
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code or 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -31,6 +32,7 @@ def execute_on(worker: Worker) -> Iterator[None]:
     Raises:
       FederationError: If the worker cannot be reached, or dies during a computation of the block.
     """
+    _hear_interrupts()
     with grpc.insecure_channel(worker.address, _CHANNEL_OPTIONS) as channel:
         stub = tff.framework.RemoteExecutorGrpcStub(channel)
         _await_connection(stub, worker)
@@ -49,6 +51,19 @@ def execute_on(worker: Worker) -> Iterator[None]:
         )
         with tff.framework.get_context_stack().install(context):
             yield
+
+
+def _hear_interrupts() -> None:
+    """Takes jax's callback off the garbage collector.
+
+    Python swallows what is raised in such a callback, so a Ctrl-C or SIGTERM that came during one was lost and the
+    rounds went on. jax (a dependency of TFF) frees its device arrays there; none are made here.
+    """
+    gc.callbacks[:] = [callback for callback in gc.callbacks if not _is_of_jax(callback)]
+
+
+def _is_of_jax(callback: object) -> bool:
+    return getattr(callback, "__module__", "").partition(".")[0] in ("jax", "jaxlib")
 
 
 def _await_connection(stub: tff.framework.RemoteExecutorGrpcStub, worker: Worker) -> None:
