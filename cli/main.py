@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from cli.bench import bench
 from cli.bundles import bundles
 from cli.demo import demo
 from cli.evaluate import evaluate
@@ -63,6 +64,7 @@ app.command(epilog=_example("tandem federate --rounds 10 --clients 100", "tandem
 app.command(epilog=_example("tandem evaluate", "tandem evaluate --users 500 --json | jq .arms"))(evaluate)
 app.command(epilog=_example("tandem serve --port 8080", "tandem serve --host 0.0.0.0 --config my_serving.toml"))(serve)
 app.command(epilog=_example("tandem bundles", "tandem bundles --json | jq -r .current"))(bundles)
+app.add_typer(bench, name="bench")
 
 
 def main() -> None:

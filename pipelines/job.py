@@ -28,7 +28,7 @@ from recsys.storage.registry import Bundle
 from recsys.storage.workspace import Workspace
 
 PREPARE_VERSION = 1
-TRAIN_VERSION = 1
+TRAIN_VERSION = 2
 EMBED_VERSION = 1
 INDEX_VERSION = 1
 

@@ -13,6 +13,7 @@ from recsys.storage.workspace import Workspace
 
 TOWER_FILES = (
     names.QUERY_TOWER_FILE,
+    names.QUERY_TOWER_INT8_FILE,
     names.ITEM_TOWER_FILE,
     names.RANKER_FILE,
     names.DEVICE_TOWER_FILE,

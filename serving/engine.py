@@ -58,7 +58,7 @@ class Engine:
           BundleError: If a file is missing, no model, or not what the manifest says.
           ContractError: If the files do not fit each other.
         """
-        device_files = {name: bundle.read_bytes(name) for name in DEVICE_FILES}
+        device_files = {name: bundle.read_bytes(name) for name in DEVICE_FILES if name in bundle.manifest.files}
         snapshot = read_snapshot(bundle.read_bytes(EMBEDDINGS_FILE))
         if snapshot.version != bundle.manifest.embedding_version:
             raise BundleError(
@@ -67,7 +67,7 @@ class Engine:
             )
         return cls(
             cloud=CloudModel.load(bundle),
-            reranker=Reranker(device_files[DEVICE_TOWER_FILE]),
+            reranker=Reranker(bundle.read_bytes(DEVICE_TOWER_FILE)),
             snapshot=snapshot,
             device_files=device_files,
             signature=(bundle.root / SIGNATURE_FILE).read_bytes(),

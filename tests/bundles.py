@@ -174,9 +174,11 @@ def _export_towers(catalogue: Catalogue) -> dict[str, bytes]:
     device_tower = build_device_tower(DIM, DeviceSettings(), SEED)
     ranker = Ranker(DIM, RankerSettings(hidden_units=(16, 8)))
     _disturb(ranker)
+    query_tower = QueryTower(DIM, HISTORY_LENGTH, num_blocks=1, num_heads=2)
     return {
         names.ITEM_TOWER_FILE: export.export_item_tower(ItemTower(catalogue.num_items, catalogue.num_categories, DIM)),
-        names.QUERY_TOWER_FILE: export.export_query_tower(QueryTower(DIM, HISTORY_LENGTH, num_blocks=1, num_heads=2)),
+        names.QUERY_TOWER_FILE: export.export_query_tower(query_tower),
+        names.QUERY_TOWER_INT8_FILE: export.export_query_tower(query_tower, int8=True),
         names.RANKER_FILE: export.export_ranker(ranker),
         names.DEVICE_TOWER_FILE: export.export_device_tower(device_tower),
         names.DEVICE_WEIGHTS_FILE: encode_weights(device_tower),

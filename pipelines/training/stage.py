@@ -10,6 +10,7 @@ import numpy as np
 
 from pipelines.training.examples import Sequences, read_catalogue, read_sequences
 from pipelines.training.fitting import FitReport
+from pipelines.training.quantisation import export_query_towers
 from pipelines.training.ranker_stage import RankerReport, build_lists, fit_ranker
 from pipelines.training.requests import Requests, first_requests, ndcg_at_10, validation_requests
 from pipelines.training.retrieval_stage import Encoder, build_retrieval, fit_retrieval
@@ -17,7 +18,7 @@ from recsys.config import CloudSettings, DeviceSettings
 from recsys.contracts import bundle as names
 from recsys.features.catalogue import Catalogue
 from recsys.models.device_tower import build_device_tower
-from recsys.models.export import export_device_tower, export_item_tower, export_query_tower, export_ranker
+from recsys.models.export import export_device_tower, export_item_tower, export_ranker
 from recsys.models.ranker import Ranker
 from recsys.models.retrieval import RetrievalModel
 from recsys.models.weights import encode_weights
@@ -33,7 +34,7 @@ def train_models(
 ) -> dict[str, float]:
     """Fits retrieval and ranker and writes everything that a bundle needs of them.
 
-    Written into `output_dir`: the four towers (`recsys.contracts.bundle`), the weights of a freshly initialised
+    Written into `output_dir`: the towers (`recsys.contracts.bundle`), the weights of a freshly initialised
     device tower, the weights of both cloud models, and the returned metrics as JSON, last.
 
     Args:
@@ -62,8 +63,9 @@ def train_models(
     metrics |= _ranker_metrics(fit_ranker(ranker, lists, vectors, settings.ranker, seed, progress))
 
     progress.stage("exporting towers")
+    query_towers, metrics["query_tower_int8_error"] = export_query_towers(retrieval, sequences, catalogue)
     metrics["seconds"] = time.monotonic() - started
-    _write(output_dir, retrieval, ranker, device, seed, metrics)
+    _write(output_dir, query_towers, retrieval, ranker, device, seed, metrics)
     return metrics
 
 
@@ -102,6 +104,7 @@ def _ranker_metrics(report: RankerReport) -> dict[str, float]:
 
 def _write(
     folder: Path,
+    query_towers: dict[str, bytes],
     retrieval: RetrievalModel,
     ranker: Ranker,
     device: DeviceSettings,
@@ -110,7 +113,7 @@ def _write(
 ) -> None:
     device_tower = build_device_tower(ranker.dim, device, seed)
     files = {
-        names.QUERY_TOWER_FILE: export_query_tower(retrieval.query_tower),
+        **query_towers,
         names.ITEM_TOWER_FILE: export_item_tower(retrieval.item_tower),
         names.RANKER_FILE: export_ranker(ranker),
         names.DEVICE_TOWER_FILE: export_device_tower(device_tower),

@@ -17,13 +17,15 @@ VOCABULARY_FILE: Final = "vocabulary.parquet"
 EMBEDDINGS_FILE: Final = "embeddings.parquet"
 INDEX_FILE: Final = "index.faiss"
 QUERY_TOWER_FILE: Final = "query_tower.tflite"
+QUERY_TOWER_INT8_FILE: Final = "query_tower_int8.tflite"
 ITEM_TOWER_FILE: Final = "item_tower.tflite"
 RANKER_FILE: Final = "ranker.tflite"
 DEVICE_TOWER_FILE: Final = "device_tower.tflite"
 DEVICE_WEIGHTS_FILE: Final = "device_tower.npz"
 
-DEVICE_FILES: Final = (QUERY_TOWER_FILE, DEVICE_TOWER_FILE)
-"""What a device downloads beside the vectors; everything else stays on the server."""
+DEVICE_FILES: Final = (QUERY_TOWER_FILE, QUERY_TOWER_INT8_FILE, DEVICE_TOWER_FILE)
+"""What a device downloads beside the vectors, of the query towers the one or the other; all else stays on the server.
+A bundle published before there was an int8 tower lacks it."""
 
 
 @dataclass(frozen=True)

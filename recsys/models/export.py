@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Mapping
+from typing import Final
 
 import tensorflow as tf
 
@@ -12,6 +13,9 @@ from recsys.features.ranking import RANKING_FEATURES
 from recsys.models.item_tower import ItemTower
 from recsys.models.query_tower import QueryTower
 from recsys.models.ranker import Ranker
+
+INT8_BOUND: Final = 0.05
+"""How far the int8 query may lie from the float one at most, as a share of its length."""
 
 
 def export_item_tower(tower: ItemTower) -> bytes:
@@ -30,10 +34,19 @@ def export_item_tower(tower: ItemTower) -> bytes:
     return _convert(tower, embed, shapes)
 
 
-def export_query_tower(tower: QueryTower) -> bytes:
+def export_query_tower(tower: QueryTower, *, int8: bool = False) -> bytes:
     """Returns the tower with the signature `encode`.
 
     `history` `[1, history_length, dim]` float32, `history_mask` `[1, history_length]` float32 → `query` `[1, dim]`.
+
+    As int8 the weights are bytes, and each layer's activations are rounded to bytes by their own range as they come
+    (dynamic range); inputs and output stay float32. Ranges fixed beforehand on 200 real histories lose too much: on
+    MovieLens 100K's validation period the query moved by half its length and Recall@100 fell by 10 points (7 with a
+    milder mask of the future), against 0.5 % and 0.1 points here, and a call took four times as long.
+
+    Args:
+      tower: Trained.
+      int8: Whether to quantise it.
     """
 
     def encode(history: tf.Tensor, history_mask: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -43,7 +56,7 @@ def export_query_tower(tower: QueryTower) -> bytes:
         "history": tf.TensorSpec([1, tower.history_length, tower.dim]),
         "history_mask": tf.TensorSpec([1, tower.history_length]),
     }
-    return _convert(tower, encode, shapes)
+    return _convert(tower, encode, shapes, quantised=int8)
 
 
 def export_ranker(ranker: Ranker) -> bytes:
@@ -78,7 +91,11 @@ def export_device_tower(tower: tf.keras.Model) -> bytes:
 
 
 def _convert(
-    model: tf.keras.Model, function: Callable[..., dict[str, tf.Tensor]], shapes: Mapping[str, tf.TensorSpec]
+    model: tf.keras.Model,
+    function: Callable[..., dict[str, tf.Tensor]],
+    shapes: Mapping[str, tf.TensorSpec],
+    *,
+    quantised: bool = False,
 ) -> bytes:
     """Traces `function` over `model` and converts it; the signature bears the function's name."""
     holder = tf.Module()
@@ -89,4 +106,6 @@ def _convert(
         tf.saved_model.save(holder, folder, signatures={function.__name__: traced})
         converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=[function.__name__])
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+        if quantised:
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
         return converter.convert()

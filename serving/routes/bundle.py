@@ -8,7 +8,6 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Request
 from starlette.responses import Response
 
-from recsys.contracts.bundle import DEVICE_FILES
 from serving.engine import Engine
 from serving.problems import UnknownFileError, binary, problems
 from serving.routes.conditional import entity_headers, is_held
@@ -43,7 +42,7 @@ def describe_bundle(engine: Engine) -> BundleAnswer:
                 sha256=entries[name].sha256,
                 size_bytes=entries[name].size_bytes,
             )
-            for name in DEVICE_FILES
+            for name in engine.device_files
         ],
     )
 
@@ -62,7 +61,7 @@ async def device_file(name: NameParameter, request: Request, service: ServicePar
     """Returns a file that devices run. Whatever else the bundle holds stays on the server."""
     engine = service.deployment.engine
     if name not in engine.device_files:
-        raise UnknownFileError(f"Expected a file out of {', '.join(DEVICE_FILES)}, got another name.")
+        raise UnknownFileError(f"Expected a file out of {', '.join(engine.device_files)}, got another name.")
     sha256 = engine.manifest.files[name].sha256
     if is_held(request, sha256):
         return Response(status_code=304, headers=entity_headers(sha256))

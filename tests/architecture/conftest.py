@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-ROOMS = ("recsys", "data", "pipelines", "federated", "serving", "cli")
+ROOMS = ("recsys", "data", "pipelines", "federated", "serving", "benchmarks", "cli")
 
 
 @pytest.fixture(scope="session")
@@ -33,7 +33,7 @@ def tracked() -> list[Path]:
 
 @pytest.fixture(scope="session")
 def modules(tracked: list[Path]) -> list[Path]:
-    """The Python files of the rooms, without tests and benchmarks."""
+    """The Python files of the rooms, without tests."""
     found = [path for path in tracked if path.suffix == ".py" and path.relative_to(ROOT).parts[0] in ROOMS]
     assert len(found) > 50
     return found

@@ -65,6 +65,7 @@ def test_the_job_publishes_a_bundle_that_can_be_served(tiny_workspace: Workspace
         "item_tower.tflite",
         "items.parquet",
         "query_tower.tflite",
+        "query_tower_int8.tflite",
         "ranker.tflite",
         "rooms.parquet",
         "vocabulary.parquet",

@@ -78,6 +78,11 @@ def test_a_bundle_without_a_tower_is_refused(own_workspace, name):
         Engine.load(publish_with(own_workspace, {name: None}))
 
 
+def test_a_bundle_of_the_time_before_the_int8_tower_is_served_without_it(own_workspace):
+    engine = Engine.load(publish_with(own_workspace, {names.QUERY_TOWER_INT8_FILE: None}))
+    assert list(engine.device_files) == [names.QUERY_TOWER_FILE, names.DEVICE_TOWER_FILE]
+
+
 def test_a_bundle_whose_tower_is_another_one_is_refused(own_workspace, bundle):
     swapped = {names.RANKER_FILE: bundle.read_bytes(names.DEVICE_TOWER_FILE)}
     with pytest.raises(BundleError, match="Expected the signature 'rank' in the model"):

@@ -7,7 +7,7 @@ from federated.device.device import Device, UplinkPolicy
 from federated.device.log import PrivateLog
 from federated.device.vector_cache import VectorCache
 from recsys.cascade.rerank import QueryEncoder, Reranker
-from recsys.contracts.bundle import DEVICE_TOWER_FILE, EMBEDDINGS_FILE, QUERY_TOWER_FILE
+from recsys.contracts.bundle import DEVICE_TOWER_FILE, EMBEDDINGS_FILE, QUERY_TOWER_FILE, QUERY_TOWER_INT8_FILE
 from recsys.contracts.embeddings import EmbeddingSnapshot
 from recsys.contracts.events import Action, Event, Surface
 from recsys.contracts.feed import Candidate, FeedResponse
@@ -59,6 +59,14 @@ def test_the_query_is_the_query_towers_view_of_the_private_history(device, snaps
     for number, item_id in enumerate(snapshot.item_ids[:3]):
         device.record(tap(item_id, number))
     np.testing.assert_array_equal(device.query(), device.encoder.encode(snapshot.vectors[:3]))
+
+
+def test_a_device_may_run_on_the_int8_query_tower(device, bundle, snapshot):
+    device.record(tap(snapshot.item_ids[0]))
+    small = dataclasses.replace(device, encoder=QueryEncoder(bundle.read_bytes(QUERY_TOWER_INT8_FILE)))
+    np.testing.assert_allclose(small.query(), device.query(), atol=0.05 * np.linalg.norm(device.query()))
+    rng = np.random.default_rng(1)
+    assert len(small.request(Surface.FEED, 3, 0, rng).query_vector) == snapshot.dim
 
 
 def test_an_impression_does_not_move_the_query(device, snapshot):

@@ -43,7 +43,8 @@ def trained(tmp_path_factory):
 
 def test_training_writes_what_a_bundle_needs_and_its_metrics(trained):
     folder, metrics = trained
-    towers = {names.QUERY_TOWER_FILE, names.ITEM_TOWER_FILE, names.RANKER_FILE, names.DEVICE_TOWER_FILE}
+    towers = {names.QUERY_TOWER_FILE, names.QUERY_TOWER_INT8_FILE, names.ITEM_TOWER_FILE}
+    towers |= {names.RANKER_FILE, names.DEVICE_TOWER_FILE}
     weights = {names.DEVICE_WEIGHTS_FILE, "retrieval.npz", "ranker.npz"}
     assert {path.name for path in folder.iterdir()} == towers | weights | {"metrics.json"}
     assert json.loads((folder / "metrics.json").read_text()) == metrics

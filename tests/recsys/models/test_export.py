@@ -6,7 +6,13 @@ import tensorflow as tf
 
 from recsys.features.ranking import RANKING_FEATURES
 from recsys.models.device_tower import build_device_tower
-from recsys.models.export import export_device_tower, export_item_tower, export_query_tower, export_ranker
+from recsys.models.export import (
+    INT8_BOUND,
+    export_device_tower,
+    export_item_tower,
+    export_query_tower,
+    export_ranker,
+)
 from recsys.models.item_tower import ItemTower
 from recsys.models.query_tower import QueryTower
 from recsys.models.ranker import Ranker
@@ -83,4 +89,27 @@ def test_equal_towers_give_equal_bytes(name, request):
     for _ in range(2):
         tf.keras.utils.set_random_seed(3)
         exports.append(export(build()))
+    assert exports[0] == exports[1]
+
+
+def test_the_int8_query_tower_keeps_within_its_bound_and_takes_less_than_half_the_bytes(shuffle_weights, rng):
+    dim, length = 64, 20
+    tower = shuffle_weights(QueryTower(dim, length, num_blocks=2, num_heads=2))
+    exact, coarse = export_query_tower(tower), export_query_tower(tower, int8=True)
+    assert len(coarse) < len(exact) / 2
+    encode = Tower(coarse, "encode")
+    distances = []
+    for seen in (0, 1, 5, length):
+        given = {"history": normal(rng, 1, length, dim), "history_mask": mask(length, seen)}
+        expected = tower.encode_last(**given).numpy()[0]
+        distances.append(np.linalg.norm(encode(**given)["query"][0] - expected) / np.linalg.norm(expected))
+    assert max(distances) < INT8_BOUND
+    assert max(distances) > 1e-4  # or nothing was rounded
+
+
+def test_equal_towers_give_equal_int8_bytes():
+    exports = []
+    for _ in range(2):
+        tf.keras.utils.set_random_seed(3)
+        exports.append(export_query_tower(QueryTower(64, HISTORY_LENGTH, num_blocks=1, num_heads=2), int8=True))
     assert exports[0] == exports[1]

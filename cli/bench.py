@@ -1,0 +1,85 @@
+"""`tandem bench`: measurements, one command for each question."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cli.options import DEFAULT_WORKSPACE, AsJson, Seed, WorkspacePath
+from cli.session import open_session
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from recsys.storage.workspace import Workspace
+
+bench = typer.Typer(help="Measure quality, time and size; results go into reports/.", no_args_is_help=True)
+
+
+@bench.command(
+    "query-tower", epilog="\b\nExamples:\n  tandem bench query-tower\n  tandem bench query-tower --users 500 --json"
+)
+def query_tower(
+    users: Annotated[
+        int | None, typer.Option("--users", metavar="N", min=1, help="At most so many people.  [default: all]")
+    ] = None,
+    bundle: Annotated[
+        str | None, typer.Option("--bundle", metavar="VERSION", help="Version to measure.  [default: the current one]")
+    ] = None,
+    workspace: WorkspacePath = DEFAULT_WORKSPACE,
+    seed: Seed = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Compare the devices' int8 query tower with the float one.
+
+    Recall@100 of held-out events, bytes, and milliseconds of a call on one thread.
+    """
+    with open_session(as_json) as session:
+        from benchmarks.query_tower import bench_query_tower
+        from recsys.storage.workspace import Workspace
+
+        place = Workspace(workspace)
+        result = bench_query_tower(place, seed=seed, progress=session.progress, max_users=users, version=bundle)
+        path = write_result(place, f"query-tower-{result['bundle_version']}", result)
+        session.finish({**result, "report_json": str(path), "seconds": session.seconds}, tabulate_towers(result))
+
+
+def write_result(workspace: Workspace, name: str, result: Mapping[str, Any]) -> Path:
+    """Writes a result into the workspace's reports; returns where it lies."""
+    from recsys.storage.atomic import write_file
+
+    path = workspace.reports / f"bench-{name}.json"
+    write_file(path, (json.dumps(result, indent=1, sort_keys=True) + "\n").encode())
+    return path
+
+
+def tabulate_towers(result: Mapping[str, Any]) -> Table:
+    """Returns one row per tower, and one for what int8 changes."""
+    from rich.table import Table
+
+    title = f"{result['dataset']}: {result['num_users']:,} people, {result['num_events']:,} held-out events"
+    table = Table(title=title, caption="mean and 95 % bootstrap interval over people; one thread")
+    for heading in ("query tower", "bytes", "ms (median)", "ms (95 %)", "Recall@100", "NDCG@10"):
+        table.add_column(heading, justify="left" if heading == "query tower" else "right")
+    for name, tower in result["towers"].items():
+        table.add_row(
+            name,
+            f"{tower['size_bytes']:,}",
+            f"{tower['median_ms']:.3f}",
+            f"{tower['p95_ms']:.3f}",
+            format_interval(tower["recall_at_100"]),
+            format_interval(tower["ndcg_at_10"]),
+        )
+    change = result["differences"]["int8-float"]
+    changes = (format_interval(change[metric], "+") for metric in ("recall_at_100", "ndcg_at_10"))
+    table.add_row("int8 − float", "", "", "", *changes)
+    return table
+
+
+def format_interval(interval: Mapping[str, float], sign: str = "") -> str:
+    """Returns `0.1234  0.1200 … 0.1268`."""
+    return f"{interval['mean']:{sign}.4f}  {interval['low']:{sign}.4f} … {interval['high']:{sign}.4f}"
