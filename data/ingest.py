@@ -75,9 +75,32 @@ def ingest(
     listener.stage("dividing each history into consented log, private log and test")
     lawful = find_lawful(dataset.events)
     split = split_edge_cloud(dataset.events, settings.split, lawful)
-    card = _describe(dataset, split, seed)
-    _store(workspace, dataset, split, lawful, card, request, listener)
-    return card
+    return _store(workspace, dataset, split, lawful, _describe(dataset, split, seed), request, listener)
+
+
+def ingest_divided(
+    workspace: Workspace, dataset: Dataset, split: Split, progress: Progress | None = None
+) -> DatasetCard:
+    """Writes a dataset that is read and divided already, such as by a protocol that measures the cloud alone.
+
+    Args:
+      workspace: Where to write; the same dataset under the same division again returns at once.
+      dataset: Real data.
+      split: By the parts of a workspace (see `Split.consent`).
+      progress: A listener.
+
+    Raises:
+      DatasetError: If it cannot be written (a full disk).
+      WorkspaceError: If the workspace holds another dataset, or folders that are not Tandem's.
+    """
+    listener = progress or Silent()
+    asked = {"name": dataset.name, "split": split.name, "split_fingerprint": split.fingerprint}
+    request = _Request(json.dumps(asked, indent=1, sort_keys=True) + "\n", f"{dataset.name} under {split.name}")
+    if (workspace.root / "dataset.json").exists():
+        return _reuse(workspace, request, listener)
+    _check_ownership(workspace)
+    lawful = find_lawful(dataset.events)
+    return _store(workspace, dataset, split, lawful, _describe(dataset, split, 0), request, listener)
 
 
 @dataclass(frozen=True)
@@ -96,8 +119,8 @@ def _store(
     card: DatasetCard,
     request: _Request,
     listener: Progress,
-) -> None:
-    """Writes beside, moves into place, and vouches for it with the card.
+) -> DatasetCard:
+    """Writes beside, moves into place, and vouches for it with the card, which it returns.
 
     Raises:
       DatasetError: If the disk is full or the folder not writable; nothing half-written is left then.
@@ -106,6 +129,7 @@ def _store(
         _write(workspace, dataset, split, lawful, listener)
         _install(workspace, request)
         workspace.write_card(card)
+        return card
     except OSError as error:
         shutil.rmtree(workspace.root / _PARTIAL, ignore_errors=True)
         raise DatasetError(

@@ -57,6 +57,17 @@ class Split:
         """The part of each row, by name."""
         return pa.array(self.part_names, pa.string()).take(pa.array(self.codes))
 
+    def consent(self) -> Split:
+        """Returns a division by `TEST_PARTS` as one of a workspace: all but the test is consented, the test held out.
+
+        Raises:
+          ConfigError: If this is a division by other parts.
+        """
+        if self.part_names != TEST_PARTS:
+            raise ConfigError(f"Expected a division into {', '.join(TEST_PARTS)}, got {', '.join(self.part_names)}.")
+        codes = np.where(self.mask("test"), PARTS.index("heldout"), PARTS.index("consented")).astype(np.int8)
+        return Split(self.name, PARTS, codes, self.fingerprint)
+
 
 def split_edge_cloud(events: pa.Table, settings: SplitSettings, lawful: BoolArray | None = None) -> Split:
     """Divides each history into consented log, private log and test (protocol E).
@@ -102,6 +113,27 @@ def leave_one_out(events: pa.Table) -> Split:
     codes = history.cut_by_rank(ends)
     codes[~divided[history.user]] = 0
     return _split("leave one out by time", TEST_PARTS, history, codes, events)
+
+
+def hold_out(events: pa.Table, chosen: BoolArray, name: str) -> Split:
+    """Holds out given rows for test and, of each person who has any, the last other positive for validation (P1).
+
+    What followed a test row stays in training: such a test is given from outside, and need not be the last event.
+
+    Args:
+      events: Raw events, each id once.
+      chosen: `[num_events]` bool, the test.
+      name: Of the division, for people.
+    """
+    rest = np.flatnonzero(~chosen)
+    history = _History.of(events.take(pa.array(rest)), None)
+    positive = np.flatnonzero(history.positive)
+    last = positive[np.append(np.diff(history.user[positive]) > 0, True)[: len(positive)]]
+    tested = pc.is_in(events.column("user_id"), value_set=pc.unique(events.column("user_id").filter(pa.array(chosen))))
+    rows = rest[history.rows[last]]
+    codes = np.where(chosen, 2, 0).astype(np.int8)
+    codes[rows[tested.to_numpy().astype(np.bool_)[rows]]] = 1
+    return Split(name, TEST_PARTS, codes, _fingerprint(events.column("event_id"), TEST_PARTS, codes))
 
 
 def global_time(events: pa.Table, train_fraction: float = 0.8, validation_fraction: float = 0.1) -> Split:

@@ -29,6 +29,8 @@ class PrepareSettings(Settings):
 
     validation_fraction: float = Field(0.1, gt=0, lt=0.5)
     """The last share of each user's log, held out from retrieval: it stops training and teaches the ranker."""
+    max_validation_positives: int = Field(100_000, ge=1)
+    """At most so many positives of a user are held out from retrieval, the latest."""
     num_shards: int = Field(4, ge=1)
     batch_rows: int = Field(65_536, ge=1)
     max_events_per_user: int = Field(100_000, ge=1)

@@ -2,7 +2,8 @@
 
 The re-assembly knows the order of every history (`seq_pos`) but rating and time only of users 1 to 2999 and of one row
 of each other user. There the order is real and the spacing is not: their events are laid 1 s apart, ending at the one
-time that is known. Either way the dataset is the 5-core, the form in which the literature ranks it.
+time that is known. Either way the dataset is the 5-core, the form in which the literature ranks it, unless all pairs
+are asked for: those outside the 5-core stand by their time or, where there is none, before the rest.
 """
 
 from __future__ import annotations
@@ -26,20 +27,21 @@ _UNKNOWN_TIME_S = 1_046_454_590
 """2003-02-28, when the collection ended: the last event of a user of whom no time is known."""
 
 
-def read_movielens_1m(files: Files, *, checked: bool = True) -> Dataset:
+def read_movielens_1m(files: Files, *, checked: bool = True, whole: bool = False) -> Dataset:
     """Returns the 5-core of MovieLens 1M.
 
     Args:
       files: The archive, unpacked or not, or the re-assembly.
       checked: Whether to hold checksum and row count against the published ones.
+      whole: Whether to return all pairs instead of the 5-core.
 
     Raises:
       DatasetError: If a file is missing, truncated or not what it claims to be.
     """
     if find_name(files, _ORDERED) is not None:
-        pairs, notes = _read_ordered(files, checked)
+        pairs, notes = _read_ordered(files, checked, whole)
     else:
-        pairs, notes = _read_ratings(files, checked)
+        pairs, notes = _read_ratings(files, checked, whole)
     movies = read_columns(
         read_content(files, "movies.dat"),
         "movies.dat",
@@ -60,7 +62,7 @@ def read_movielens_1m(files: Files, *, checked: bool = True) -> Dataset:
     )
 
 
-def _read_ordered(files: Files, checked: bool) -> tuple[pd.DataFrame, tuple[str, ...]]:
+def _read_ordered(files: Files, checked: bool, whole: bool) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """Pairs with `time_ms`, by user and position."""
     content = read_content(files, _ORDERED)
     if checked:
@@ -68,15 +70,18 @@ def _read_ordered(files: Files, checked: bool) -> tuple[pd.DataFrame, tuple[str,
     columns = ("user_id", "movie_id", "rating", "timestamp", "seq_pos")
     table = read_columns(content, _ORDERED, separator="\t", columns=columns)
     outside = table["seq_pos"].isna()
-    pairs = to_integers(table[~outside], ["user_id", "movie_id", "seq_pos"], _ORDERED)
-    pairs = pairs.sort_values(["user_id", "seq_pos"], ignore_index=True)
+    kept = table.fillna({"seq_pos": -1}) if whole else table[~outside]
+    pairs = to_integers(kept, ["user_id", "movie_id", "seq_pos"], _ORDERED)
+    timed = pairs["timestamp"].notna().groupby(pairs["user_id"]).transform("all")
+    pairs["moment"] = pairs["timestamp"].where(timed, 0)
+    pairs = pairs.sort_values(["user_id", "moment", "seq_pos"], kind="stable", ignore_index=True)
     user = pd.factorize(pairs["user_id"])[0].astype(np.int64)
     # The one known row of a user may lie outside the 5-core; its time serves all the same.
     last = pairs["user_id"].map(table.groupby("user_id")["timestamp"].max())
     pairs["time_ms"] = _lay_out_times(user, pairs["timestamp"], last)
     untimed = pairs["timestamp"].isna().groupby(user).any()
     notes = (
-        f"{int(outside.sum()):,} pairs outside the 5-core are left out.",
+        f"{int(outside.sum()):,} pairs outside the 5-core {_fate(whole)}.",
         f"{int(untimed.sum()):,} users have the order of their events but not the times: these are laid 1 s apart.",
     )
     return pairs, notes
@@ -92,7 +97,7 @@ def _lay_out_times(user: Int64Array, timestamp: pd.Series[float], last: pd.Serie
     return spread_ties(user, np.where(known == size, real, last_ms - from_end * _SPACING_MS))
 
 
-def _read_ratings(files: Files, checked: bool) -> tuple[pd.DataFrame, tuple[str, ...]]:
+def _read_ratings(files: Files, checked: bool, whole: bool) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """Pairs of the archive's own file, ties in time in the order of its rows."""
     names = ("user_id", "movie_id", "rating", "timestamp")
     table = read_columns(read_content(files, "ratings.dat"), "ratings.dat", separator="::", names=names)
@@ -100,8 +105,12 @@ def _read_ratings(files: Files, checked: bool) -> tuple[pd.DataFrame, tuple[str,
     if checked:
         check_rows(len(table), _NUM_RATINGS, "ratings.dat of movielens-1m")
     codes = [pd.factorize(table[name])[0].astype(np.int64) for name in ("user_id", "movie_id")]
-    kept = keep_core(codes[0], codes[1], least=5)
-    pairs = table[kept].sort_values(["user_id", "timestamp"], kind="stable", ignore_index=True)
+    core = keep_core(codes[0], codes[1], least=5)
+    pairs = table[core | whole].sort_values(["user_id", "timestamp"], kind="stable", ignore_index=True)
     user = pd.factorize(pairs["user_id"])[0].astype(np.int64)
     pairs["time_ms"] = spread_ties(user, pairs["timestamp"].to_numpy() * 1_000)
-    return pairs, (f"{int((~kept).sum()):,} pairs outside the 5-core are left out.",)
+    return pairs, (f"{int((~core).sum()):,} pairs outside the 5-core {_fate(whole)}.",)
+
+
+def _fate(whole: bool) -> str:
+    return "are kept" if whole else "are left out"

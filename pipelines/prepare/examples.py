@@ -11,11 +11,13 @@ import pyarrow.compute as pc
 
 from pipelines.prepare.validation import ITEM_INDEX
 from recsys.contracts.arrays import Int8Array, Int64Array
-from recsys.contracts.events import ACTION_CODES, SURFACE_CODES
+from recsys.contracts.events import ACTION_CODES, POSITIVE_ACTIONS, SURFACE_CODES
 
 TRAIN: Final = 0
 VALIDATION: Final = 1
 """Values of `period`."""
+
+_POSITIVE_WORDS: Final = pa.array(sorted(action.value for action in POSITIVE_ACTIONS))
 
 MIN_ROWS_TO_VALIDATE: Final = 3
 """Users with fewer events are all training."""
@@ -47,16 +49,17 @@ def limit_users(table: pa.Table, max_events: int) -> tuple[pa.Table, pa.Table]:
     return table.filter(pa.array(is_kept)), table.filter(pa.array(~is_kept))
 
 
-def assign_periods(table: pa.Table, validation_fraction: float) -> Int8Array:
+def assign_periods(table: pa.Table, validation_fraction: float, max_positives: int) -> Int8Array:
     """Returns the period of each ordered row, `[num_rows]` int8.
 
-    The last `validation_fraction` of a user's rows (rounded down, but one at least) is validation; users with
-    fewer than `MIN_ROWS_TO_VALIDATE` rows are all training.
+    The last `validation_fraction` of a user's rows (rounded down, but one at least) is validation, but no more of them
+    than hold `max_positives` positives; users with fewer than `MIN_ROWS_TO_VALIDATE` rows are all training.
     """
     num_rows = _rows_of_user(table)
     num_validation = np.maximum(np.floor(num_rows * validation_fraction + 1e-9).astype(np.int64), 1)
     num_validation[num_rows < MIN_ROWS_TO_VALIDATE] = 0
-    return np.where(_rows_to_end(table) <= num_validation, VALIDATION, TRAIN).astype(np.int8)
+    late = (_rows_to_end(table) <= num_validation) & (_positives_to_end(table) <= max_positives)
+    return np.where(late, VALIDATION, TRAIN).astype(np.int8)
 
 
 def encode(table: pa.Table, periods: Int8Array) -> pa.Table:
@@ -96,3 +99,11 @@ def _rows_to_end(table: pa.Table) -> Int64Array:
     first = _first_rows(table)
     lengths = np.diff(first, append=table.num_rows)
     return np.repeat(first + lengths, lengths) - np.arange(table.num_rows)
+
+
+def _positives_to_end(table: pa.Table) -> Int64Array:
+    """How many positives of the same user remain, that of the row counted, `[num_rows]` int64."""
+    is_positive = pc.is_in(table.column("action"), value_set=_POSITIVE_WORDS).to_numpy()
+    before = np.concatenate([[0], np.cumsum(is_positive)])
+    ends = np.arange(table.num_rows) + _rows_to_end(table)
+    return before[ends] - before[:-1]

@@ -97,7 +97,9 @@ class WriteExamples(beam.DoFn):
                 f"user_id: expected at most {limit} events of one user, the latest are kept", len(others)
             )
             yield from write_dead_letters(others.append_column(REASON, reason), self._output_dir, f"user-{shard:05d}")
-        periods = examples.assign_periods(table, self._settings.validation_fraction)
+        periods = examples.assign_periods(
+            table, self._settings.validation_fraction, self._settings.max_validation_positives
+        )
         encoded = examples.encode(table, periods)
         layout.write_part(encoded, self._output_dir / layout.EVENTS / f"part-{shard:05d}.parquet")
         yield count("accepted", encoded.num_rows)

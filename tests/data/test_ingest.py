@@ -10,7 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from data.dataset import raw_event_schema
-from data.ingest import ingest
+from data.ingest import ingest, ingest_divided
+from data.split import global_time, leave_one_out
 from data.truth import Truth
 from recsys.config import DataSettings, SplitSettings, WorldSettings
 from recsys.contracts.schema import arrow_schema
@@ -224,3 +225,22 @@ def test_ingest_needs_no_tensorflow():
     code = "import sys, data.ingest; print(sorted({'tensorflow', 'apache_beam', 'faiss'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
     assert json.loads(done.stdout.replace("'", '"')) == []
+
+
+def test_a_division_of_its_own_leaves_the_cloud_all_but_the_test(workspace, tiny_world):
+    split = leave_one_out(tiny_world.events)
+    card = ingest_divided(workspace, tiny_world, split.consent())
+    assert (card.split, card.split_fingerprint) == ("leave one out by time", split.fingerprint)
+    assert card.num_private == 0
+    held_out = set(tiny_world.events.filter(pa.array(split.mask("test"))).column("event_id").to_pylist())
+    assert card.num_heldout == len(held_out)
+    assert set(_read_events(workspace).column("event_id").to_pylist()) & held_out == set()
+    before = _files(workspace.root)
+    assert ingest_divided(workspace, tiny_world, split.consent()) == card
+    assert _files(workspace.root) == before
+
+
+def test_another_division_of_the_same_data_is_refused(workspace, tiny_world):
+    ingest_divided(workspace, tiny_world, leave_one_out(tiny_world.events).consent())
+    with pytest.raises(WorkspaceError, match=r"hold synthetic under global time 0\.8/0\.1"):
+        ingest_divided(workspace, tiny_world, global_time(tiny_world.events).consent())

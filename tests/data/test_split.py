@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data.split import global_time, leave_one_out, split_edge_cloud
+from data.split import global_time, hold_out, leave_one_out, split_edge_cloud
 from recsys.config import SplitSettings
 from recsys.contracts.events import POSITIVE_ACTIONS
 from recsys.errors import ConfigError
@@ -137,6 +137,30 @@ def test_leave_one_out_holds_out_the_last_and_the_one_before():
     rows = [*_history(4), *_history(2, user="v"), {"event_id": "i", "action": "impression", "timestamp_ms": 15}]
     split = leave_one_out(make_events(rows))
     assert _parts(split) == ["train", "train", "validation", "test", "train", "train", "validation"]
+
+
+def test_given_rows_are_held_out_and_the_last_other_positive_is_validation():
+    late_impression = {"event_id": "i", "action": "impression", "timestamp_ms": 99}
+    rows = [*_history(4), *_history(2, user="v"), late_impression]
+    chosen = np.array([False, False, True, False, False, False, False])
+    split = hold_out(make_events(rows), chosen, "given")
+    assert _parts(split) == ["train", "train", "test", "validation", "train", "train", "train"]
+    assert split.name == "given"
+    shuffled = hold_out(make_events(rows[::-1]), chosen[::-1], "given")
+    assert shuffled.fingerprint == split.fingerprint
+
+
+def test_a_person_whose_only_event_is_held_out_has_no_validation():
+    split = hold_out(make_events([*_history(1), *_history(1, user="v")]), np.array([False, True]), "given")
+    assert _parts(split) == ["train", "test"]
+
+
+def test_all_but_the_test_is_consented_in_a_workspace():
+    split = leave_one_out(make_events(_history(4)))
+    assert _parts(split.consent()) == ["consented", "consented", "consented", "heldout"]
+    assert split.consent().fingerprint == split.fingerprint
+    with pytest.raises(ConfigError, match="into train, validation, test, got consented, private, heldout"):
+        split.consent().consent()
 
 
 def test_global_time_divides_at_two_moments_for_everybody():

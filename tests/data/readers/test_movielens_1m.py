@@ -93,6 +93,28 @@ def test_known_times_are_kept_and_ties_follow_the_order_of_the_sequence(tmp_path
     assert dataset.notes[0] == "1 pairs outside the 5-core are left out."
 
 
+def test_all_pairs_are_kept_on_request_by_time_or_else_before_the_rest(tmp_path):
+    timed = ["1\t3\t4\t100\t1\t0", "1\t1\t5\t90\t0\t0", "1\t4\t2\t95\t\t0"]
+    untimed = ["2\t1\t\t\t0\t0", "2\t5\t\t\t\t0", "2\t2\t4\t90\t1\t1"]
+    dataset = read_movielens_1m(open_files(_ordered(tmp_path, timed + untimed)), checked=False, whole=True)
+    assert [event["event_id"] for event in dataset.events.to_pylist()] == [
+        "ml1m-1-1",
+        "ml1m-1-4",
+        "ml1m-1-3",
+        "ml1m-2-5",
+        "ml1m-2-1",
+        "ml1m-2-2",
+    ]
+    assert dataset.notes[0] == "2 pairs outside the 5-core are kept."
+
+
+def test_all_rows_of_the_archive_are_kept_on_request(tmp_path):
+    rows = [*_full(), (6, 1, 5, 1_000), (1, 7, 5, 2_000)]
+    dataset = read_movielens_1m(open_files(_official(tmp_path, rows)), checked=False, whole=True)
+    assert dataset.events.num_rows == 27
+    assert dataset.notes == ("2 pairs outside the 5-core are kept.",)
+
+
 def test_unknown_times_are_laid_a_second_apart_up_to_the_known_one(tmp_path):
     lines = ["1\t3\t\t\t0\t0", "1\t1\t5\t90\t1\t1", "1\t2\t\t\t2\t0"]
     dataset = read_movielens_1m(open_files(_ordered(tmp_path, lines)), checked=False)

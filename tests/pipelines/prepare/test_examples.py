@@ -39,11 +39,25 @@ def test_the_last_tenth_of_a_user_is_validation_and_one_row_at_least_from_three_
     num_rows: int, num_validation: int
 ) -> None:
     expected = [0] * (num_rows - num_validation) + [1] * num_validation
-    assert assign_periods(of_users(num_rows), 0.1).tolist() == expected
+    assert assign_periods(of_users(num_rows), 0.1, 100).tolist() == expected
 
 
 def test_each_user_is_divided_apart() -> None:
-    assert assign_periods(of_users(2, 4, 1, 5), 0.4).tolist() == [0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 1]
+    assert assign_periods(of_users(2, 4, 1, 5), 0.4, 100).tolist() == [0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 1]
+
+
+def test_no_more_positives_are_held_out_than_the_limit_says() -> None:
+    assert assign_periods(of_users(10, 3), 0.4, 2).tolist() == [0] * 8 + [1] * 2 + [0, 0, 1]
+    assert assign_periods(of_users(10), 0.4, 4).tolist() == assign_periods(of_users(10), 0.4, 100).tolist()
+
+
+def test_other_events_after_the_last_positive_that_stays_are_held_out_with_the_next() -> None:
+    actions = ["click", "click", "impression", "click", "impression"]
+    events = make_events([{"action": action} for action in actions])
+    assert assign_periods(events, 0.49, 1).tolist() == [0, 0, 0, 1, 1]
+    assert assign_periods(make_events([{"action": action} for action in actions * 2]), 0.49, 1).tolist() == (
+        [0] * 7 + [1] * 3
+    )
 
 
 def test_a_user_with_too_many_events_keeps_the_latest() -> None:
@@ -64,7 +78,7 @@ def test_an_example_holds_codes_in_place_of_words() -> None:
             {"action": "rating", "value": 4.5, "surface": "live", "room_id": "r"},
         ]
     ).append_column("item_index", pa.array([1, 2], pa.int32()))
-    table = encode(events, assign_periods(events, 0.1))
+    table = encode(events, assign_periods(events, 0.1, 100))
     assert table.schema == EXAMPLE_SCHEMA
     assert table.to_pylist() == [
         {
