@@ -1,4 +1,4 @@
-"""The cloud's training job: prepare → train → embed → index → publish.
+"""The cloud's training job: prepare → statistics → train → embed → index → publish.
 
 Beam and TensorFlow are imported where a stage that needs them runs: a rerun with nothing to do imports neither.
 """
@@ -28,6 +28,7 @@ from recsys.storage.registry import Bundle
 from recsys.storage.workspace import Workspace
 
 PREPARE_VERSION = 1
+STATISTICS_VERSION = 1
 TRAIN_VERSION = 2
 EMBED_VERSION = 1
 INDEX_VERSION = 1
@@ -91,6 +92,8 @@ class _Run:
                 f"Expected events to learn from in {self.workspace.events}, got none that is lawful: see the reasons "
                 f"in {prepared.folder / REPORT}."
             )
+        counted = self._count(prepared)
+        self._tell(counted)
         trained = self._train(prepared)
         self._tell(trained)
         embedded = self._embed(prepared, trained)
@@ -102,6 +105,7 @@ class _Run:
         bundle = publish(
             self.workspace,
             prepared.folder,
+            counted.folder,
             trained.folder,
             embedded.folder,
             indexed.folder,
@@ -109,7 +113,7 @@ class _Run:
             metrics,
         )
         fill_sessions(self.workspace, prepared.folder)
-        stages = (prepared, trained, embedded, indexed)
+        stages = (prepared, counted, trained, embedded, indexed)
         self._report(bundle, stages, counters, metrics, time.perf_counter() - begin)
         return bundle
 
@@ -130,6 +134,21 @@ class _Run:
             prepare(self.workspace.events, self.workspace.items, folder, self.settings.prepare, self.beam_flags)
 
         return run_stage(self.workspace.examples, "prepare", PREPARE_VERSION, inputs, build)
+
+    def _count(self, prepared: Stage) -> Stage:
+        self.progress.stage("counting what follows what")
+        inputs = {
+            "examples": prepared.checksums(f"{EVENTS}/*.parquet", VOCABULARY),
+            "settings": self.settings.statistics.model_dump(mode="json"),
+        }
+
+        def build(folder: Path) -> None:
+            with quiet_logs():
+                from pipelines.statistics.job import count_statistics
+
+            count_statistics(prepared.folder, folder, self.settings.statistics, self.beam_flags)
+
+        return run_stage(self.workspace.models, "statistics", STATISTICS_VERSION, inputs, build)
 
     def _train(self, prepared: Stage) -> Stage:
         self.progress.stage("training")

@@ -24,6 +24,7 @@ TOWER_FILES = (
 def publish(
     workspace: Workspace,
     examples_dir: Path,
+    statistics_dir: Path,
     models_dir: Path,
     embeddings_dir: Path,
     index_dir: Path,
@@ -35,6 +36,7 @@ def publish(
     Args:
       workspace: Whose dataset they were made from.
       examples_dir: Of the prepare stage.
+      statistics_dir: Of the statistics stage.
       models_dir: Of the train stage.
       embeddings_dir: Of the embed stage.
       index_dir: Of the index stage.
@@ -51,6 +53,7 @@ def publish(
     files[names.ITEMS_FILE] = workspace.items
     files[names.ROOMS_FILE] = workspace.rooms
     files[names.VOCABULARY_FILE] = examples_dir / names.VOCABULARY_FILE
+    files[names.ITEM_TO_ITEM_FILE] = statistics_dir / names.ITEM_TO_ITEM_FILE
     files[names.EMBEDDINGS_FILE] = embeddings_dir / names.EMBEDDINGS_FILE
     files[names.INDEX_FILE] = index_dir / names.INDEX_FILE
     return BundleRegistry(workspace).publish(

@@ -55,6 +55,21 @@ class RetrievalSettings(Settings):
     max_seconds: float = Field(900.0, gt=0)
 
 
+class StatisticsSettings(Settings):
+    """Item-to-item statistics: what follows what, and what is chosen beside what."""
+
+    targets_per_item: int = Field(200, ge=1)
+    window: int = Field(30, ge=1)
+    """How many places after an item another one still counts as following it."""
+    decay: float = Field(0.8, gt=0, le=1)
+    popularity_exponent: float = Field(0.15, ge=0, le=1)
+    max_items_per_user: int = Field(2_500, ge=2)
+    ease_max_items: int = Field(10_000, ge=0)
+    """The largest catalogue for which EASE is solved: its memory grows with the square of the items."""
+    ease_targets_per_item: int = Field(400, ge=1)
+    ease_regularisation: float = Field(400.0, gt=0)
+
+
 class RankerSettings(Settings):
     """The cloud's ranker over retrieved candidates."""
 
@@ -80,6 +95,7 @@ class CloudSettings(Settings):
     """Everything that `tandem train` can be told."""
 
     prepare: PrepareSettings = PrepareSettings()
+    statistics: StatisticsSettings = StatisticsSettings()
     retrieval: RetrievalSettings = RetrievalSettings()
     ranker: RankerSettings = RankerSettings()
     index: IndexSettings = IndexSettings()

@@ -14,6 +14,7 @@ SCHEMA_VERSION: Final = 1
 ITEMS_FILE: Final = "items.parquet"
 ROOMS_FILE: Final = "rooms.parquet"
 VOCABULARY_FILE: Final = "vocabulary.parquet"
+ITEM_TO_ITEM_FILE: Final = "item_to_item.parquet"
 EMBEDDINGS_FILE: Final = "embeddings.parquet"
 INDEX_FILE: Final = "index.faiss"
 QUERY_TOWER_FILE: Final = "query_tower.tflite"

@@ -62,6 +62,7 @@ def test_the_job_publishes_a_bundle_that_can_be_served(tiny_workspace: Workspace
         "device_tower.tflite",
         "embeddings.parquet",
         "index.faiss",
+        "item_to_item.parquet",
         "item_tower.tflite",
         "items.parquet",
         "query_tower.tflite",
@@ -79,7 +80,7 @@ def test_the_job_publishes_a_bundle_that_can_be_served(tiny_workspace: Workspace
 
 def test_the_report_tells_stages_counters_and_metrics(tiny_workspace: Workspace, trained: Bundle) -> None:
     report = read_report(tiny_workspace, trained.manifest)
-    assert [stage["name"] for stage in report["stages"]] == ["prepare", "train", "embed", "index"]
+    assert [stage["name"] for stage in report["stages"]] == ["prepare", "statistics", "train", "embed", "index"]
     assert report["counters"]["rows_in"] == tiny_workspace.read_card().num_consented
     assert report["counters"]["users"] == 40
     assert report["metrics"]["index_recall_at_100"] == 1.0
@@ -111,7 +112,7 @@ def test_a_rerun_publishes_the_same_loads_nothing_heavy_and_is_silent(
     )
     assert done.stderr == f"{trained.manifest.version} []"
     assert done.stdout == ""
-    assert reused(tiny_workspace, trained) == ["prepare", "train", "embed", "index"]
+    assert reused(tiny_workspace, trained) == ["prepare", "statistics", "train", "embed", "index"]
 
 
 def test_other_index_settings_make_only_the_index_again(
@@ -120,7 +121,7 @@ def test_other_index_settings_make_only_the_index_again(
     workspace = link(tiny_workspace, tmp_path / "workspace")
     settings = TINY_CLOUD.model_copy(update={"index": IndexSettings(factory="HNSW32", recall_floor=0.0)})
     bundle = train(workspace, settings, 7, Silent())
-    assert reused(workspace, bundle) == ["prepare", "train", "embed"]
+    assert reused(workspace, bundle) == ["prepare", "statistics", "train", "embed"]
     changed = {name for name, entry in bundle.manifest.files.items() if entry != trained.manifest.files[name]}
     assert changed == {"index.faiss"}
 
