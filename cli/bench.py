@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.options import DEFAULT_WORKSPACE, AsJson, Seed, WorkspacePath
+from cli.options import DEFAULT_WORKSPACE, AsJson, ConfigPath, Seed, SourcePath, WorkspacePath
 from cli.session import open_session
 
 if TYPE_CHECKING:
@@ -46,6 +46,53 @@ def query_tower(
         result = bench_query_tower(place, seed=seed, progress=session.progress, max_users=users, version=bundle)
         path = write_result(place, f"query-tower-{result['bundle_version']}", result)
         session.finish({**result, "report_json": str(path), "seconds": session.seconds}, tabulate_towers(result))
+
+
+@bench.command(
+    epilog="\b\nExamples:\n  tandem bench cloud --protocol P2\n"
+    "  tandem bench cloud --protocol P3 --protocol P4 --seeds 3 --json\n"
+    "  tandem bench cloud --arms transitions,blend,tandem_retrieval --config my_cloud.toml"
+)
+def cloud(
+    protocol: Annotated[
+        list[str] | None,
+        typer.Option("--protocol", metavar="NAME", help="P1, P2, P3, P4 or P4-full; may be repeated.  [default: P2]"),
+    ] = None,
+    arms: Annotated[
+        str | None, typer.Option("--arms", metavar="NAMES", help="Models, with commas between.  [default: all]")
+    ] = None,
+    seeds: Annotated[int, typer.Option("--seeds", metavar="N", min=1, help="Runs of each model that draws.")] = 1,
+    source: SourcePath = None,
+    workspace: WorkspacePath = DEFAULT_WORKSPACE,
+    seed: Seed = 0,
+    config: ConfigPath = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compare the cloud's models with simple strong ones.
+
+    Every model learns from the same log and answers the same requests of a published protocol. Finished models are
+    kept in the workspace, so that a rerun goes on; figures and a page with plots go into its reports.
+    """
+    with open_session(as_json) as session:
+        from benchmarks.arms import choose_arms
+        from benchmarks.cloud import compare_models
+        from benchmarks.protocols.registry import read_task
+        from cli.comparison import tabulate_comparison
+        from cli.report.comparison import write_comparison
+        from recsys.config import CloudSettings, load_settings
+        from recsys.storage.workspace import Workspace
+
+        settings, chosen = load_settings(CloudSettings, config), choose_arms(arms)
+        place, results, shown = Workspace(workspace), {}, []
+        for name in protocol or ["P2"]:
+            session.progress.stage(f"reading {name}")
+            task = read_task(name, source)
+            own_seeds = range(seed, seed + seeds)
+            comparison = compare_models(task, place.root / "bench", chosen, settings, own_seeds, session.progress)
+            json_path, html_path = write_comparison(comparison, place.reports)
+            results[name] = {**comparison.to_json(), "report_json": str(json_path), "report_html": str(html_path)}
+            shown += [*tabulate_comparison(results[name]), f"{json_path}\n{html_path}\n"]
+        session.finish({"protocols": results, "seconds": session.seconds}, *shown)
 
 
 def write_result(workspace: Workspace, name: str, result: Mapping[str, Any]) -> Path:

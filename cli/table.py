@@ -7,7 +7,12 @@ from typing import Any, Final
 
 from rich.table import Table
 
-METRICS: Final = {"ndcg_at_10": "NDCG@10", "hit_rate_at_10": "HR@10", "user_auc": "user AUC"}
+METRICS: Final = {
+    "ndcg_at_10": "NDCG@10",
+    "hit_rate_at_10": "HR@10",
+    "recall_at_100": "Recall@100",
+    "user_auc": "user AUC",
+}
 """Metric in the result to its heading."""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -38,12 +38,40 @@ LABELS: Final = {
 def plot_arms(arms: Mapping[str, Mapping[str, Interval]], metric: str) -> str:
     """Returns a dot plot of one metric: a row per arm, its mean and 95 % interval."""
     names = [name for name in LABELS if metric in arms.get(name, {})]
-    figure, axes = _figure(height=0.42 * len(names) + 0.9)
-    for row, name in enumerate(reversed(names)):
-        _draw_interval(axes, row, arms[name][metric], COLOURS[name])
-    axes.set_yticks(range(len(names)), [LABELS[name] for name in reversed(names)])
+    return plot_rows([(LABELS[name], COLOURS[name], arms[name][metric]) for name in names])
+
+
+def plot_rows(rows: Sequence[tuple[str, str, Interval]], mark: float | None = None) -> str:
+    """Returns a dot plot: a row per label in its colour, its mean and 95 % interval.
+
+    Args:
+      rows: Label, colour and interval, the first on top.
+      mark: Where a vertical line helps to compare.
+    """
+    figure, axes = _figure(height=0.42 * len(rows) + 0.9)
+    for place, (_, colour, interval) in enumerate(reversed(rows)):
+        _draw_interval(axes, place, interval, colour)
+    axes.set_yticks(range(len(rows)), [label for label, _, _ in reversed(rows)])
     axes.set_xlim(left=0)
-    axes.set_ylim(-0.6, len(names) - 0.4)
+    if mark is not None:
+        axes.axvline(mark, color="#888888", linewidth=0.8, linestyle="--")
+    axes.set_ylim(-0.6, len(rows) - 0.4)
+    return _svg(figure)
+
+
+def plot_bars(rows: Sequence[tuple[str, str, float]], label: str) -> str:
+    """Returns horizontal bars on a logarithmic scale, the first on top.
+
+    Args:
+      rows: Label, colour and a value above 0.
+      label: Of the axis.
+    """
+    figure, axes = _figure(height=0.42 * len(rows) + 1.1)
+    places = range(len(rows) - 1, -1, -1)
+    axes.barh(places, [value for _, _, value in rows], 0.55, color=[colour for _, colour, _ in rows])
+    axes.set_yticks(places, [name for name, _, _ in rows])
+    axes.set_xscale("log")
+    axes.set_xlabel(label)
     return _svg(figure)
 
 

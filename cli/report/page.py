@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +35,17 @@ def write_report(evaluation: Evaluation, directory: Path) -> tuple[Path, Path]:
 
 def render_page(evaluation: Evaluation) -> str:
     """Returns the page as HTML that loads nothing from anywhere."""
+    return render("page.html", _view(evaluation))
+
+
+def render(template: str, view: Mapping[str, Any]) -> str:
+    """Returns a template of this folder, filled."""
     import jinja2
 
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=jinja2.StrictUndefined
     )
-    return environment.get_template("page.html").render(_view(evaluation))
+    return environment.get_template(template).render(view)
 
 
 def _view(evaluation: Evaluation) -> dict[str, Any]:

@@ -29,6 +29,13 @@ PLANTS = {
         "import recsys.models.ranker",
         "recsys.cascade.cloud -> recsys.models.ranker",
     ),
+    "baselines": ("benchmarks/baselines/ease.py", "import pipelines.job", "benchmarks.baselines.ease -> pipelines.job"),
+    "comparison": (
+        "benchmarks/evaluation.py",
+        "import benchmarks.baselines.ease",
+        "benchmarks.evaluation -> benchmarks.baselines.ease",
+    ),
+    "implicit": ("benchmarks/baselines/blend.py", "import implicit", "benchmarks.baselines.blend -> implicit"),
     "device": ("recsys/cascade/rerank.py", "import recsys.index.exact", "recsys.cascade.rerank -> recsys.index.exact"),
 }
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import json
+import os
+from pathlib import Path
 
 import pytest
 
@@ -10,7 +13,9 @@ from cli.bench import format_interval, tabulate_towers
 from cli.console import print_to
 from tests.cli.conftest import Run
 
-COMMANDS = ("query-tower",)
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+COMMANDS = ("query-tower", "cloud")
 
 
 def test_the_help_lists_every_benchmark_with_its_whole_line(tandem: Run) -> None:
@@ -53,3 +58,33 @@ def test_the_table_tells_size_time_and_quality_of_each_tower() -> None:
     shown = stream.getvalue()
     for text in ("synthetic: 7 people", "12,345", "0.250", "0.5000  0.4000 … 0.6000", "-0.1000  -0.2000 … +0.0000"):
         assert text in shown, text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("--protocol", "P9"), "Expected a protocol out of P1, P2"),
+        (("--arms", "bert4rec"), "Expected arms out of popularity, recent_popularity"),
+    ],
+)
+def test_what_the_comparison_does_not_know_is_refused(arguments: tuple[str, ...], told: str, tandem: Run) -> None:
+    run = tandem("bench", "cloud", *arguments)
+    assert run.returncode == 2
+    assert run.stderr.splitlines()[-1].startswith(told)
+
+
+def test_a_comparison_on_real_data_is_told_written_and_gone_on_with(tandem: Run, tmp_path: Path) -> None:
+    source = Path(os.environ.get("TANDEM_DATA") or REPOSITORY.parent / "shared" / "datasets") / "movielens-100k"
+    if not source.is_dir():
+        pytest.skip("the real datasets are absent: set TANDEM_DATA to their folder")
+    command = ("bench", "cloud", "--protocol", "P3", "--arms", "popularity,recent_popularity", "--from", str(source))
+    run = tandem(*command, "--json", "--workspace", str(tmp_path / "w"))
+    assert run.returncode == 0, run.stderr
+    result = json.loads(run.stdout)["protocols"]["P3"]
+    warm = result["groups"]["warm"]["arms"]["recent_popularity"]["ndcg_at_10"]
+    assert warm["mean"] == pytest.approx(0.227, abs=0.001)
+    assert json.loads(Path(result["report_json"]).read_text())["groups"] == result["groups"]
+    assert "<svg" in Path(result["report_html"]).read_text()
+    again = tandem(*command, "--workspace", str(tmp_path / "w"))
+    assert again.stderr.count("kept from an earlier run") == 2
+    assert "P3 MovieLens 100K, global time split 80/10/10, full ranking, warm: 69 people" in again.stdout

@@ -1,0 +1,1 @@
+"""Simple strong models, one a module, all behind `Recommender`."""

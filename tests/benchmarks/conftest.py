@@ -1,0 +1,3 @@
+from tests.data.conftest import real_data
+
+__all__ = ["real_data"]
