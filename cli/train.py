@@ -32,7 +32,7 @@ def train(
 ) -> None:
     """Train the cloud model, publish a bundle.
 
-    Prepare, train, embed, index, publish; a stage that is complete is skipped.
+    Prepare, train, embed, index, publish; a stage that is complete is skipped, a training that was cut off goes on.
     """
     with open_session(as_json) as session:
         from recsys.config import CloudSettings, FederatedSettings, load_settings
@@ -48,8 +48,14 @@ def train(
         _ensure_data(place, data, source, seed, session.progress)
         bundle = train_bundle(place, settings, seed, session.progress, device, beam_flags or ())
         described = describe_bundle(bundle.manifest)
-        result = {**described, "workspace": str(workspace), "seed": seed, "seconds": session.seconds}
-        session.finish(result, tabulate(result), f"Next: tandem federate --workspace {workspace}")
+        result = {**described, "workspace": str(workspace), "curves": str(place.curves), "seed": seed}
+        result["seconds"] = session.seconds
+        session.finish(
+            result,
+            tabulate(result),
+            f"Learning curves: tensorboard --logdir {place.curves}",
+            f"Next: tandem federate --workspace {workspace}",
+        )
 
 
 def _ensure_data(workspace: Workspace, name: str | None, source: Path | None, seed: int, progress: Progress) -> None:

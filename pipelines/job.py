@@ -16,7 +16,7 @@ from pipelines.logs import quiet_logs
 from pipelines.prepare.layout import EVENTS, REPORT, VOCABULARY
 from pipelines.publish import publish
 from pipelines.sessions import fill_sessions
-from pipelines.stages import Stage, run_stage
+from pipelines.stages import Stage, checkpoints_of, key_of, run_stage
 from recsys.config import CloudSettings, DeviceSettings
 from recsys.contracts import bundle as names
 from recsys.errors import TrainingError, WorkspaceError
@@ -29,7 +29,7 @@ from recsys.storage.workspace import Workspace
 
 PREPARE_VERSION = 1
 STATISTICS_VERSION = 1
-TRAIN_VERSION = 2
+TRAIN_VERSION = 3
 EMBED_VERSION = 1
 INDEX_VERSION = 1
 
@@ -47,8 +47,8 @@ def train(
 ) -> Bundle:
     """Trains on the consented log of a workspace and publishes a bundle.
 
-    A second run does only what changed; a killed run is taken up at the stage that it was in. Runs on one workspace
-    wait for each other.
+    A second run does only what changed; a killed run is taken up at the stage that it was in, training after the last
+    epoch that it had finished. Runs on one workspace wait for each other.
 
     Args:
       workspace: Holds an ingested dataset.
@@ -162,8 +162,10 @@ class _Run:
 
         def build(folder: Path) -> None:
             from pipelines.training.stage import train_models
+            from pipelines.training.trail import Trail
 
-            train_models(prepared.folder, folder, self.settings, self.device, self.seed, self.progress)
+            trail = Trail(checkpoints_of(folder), self.workspace.curves / key_of(folder))
+            train_models(prepared.folder, folder, self.settings, self.device, self.seed, self.progress, trail)
 
         return run_stage(self.workspace.models, "train", TRAIN_VERSION, inputs, build)
 

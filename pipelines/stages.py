@@ -1,7 +1,7 @@
 """Stages of a job whose results are kept: a folder per stage, named by the content of everything that it depends on.
 
 A stage that is there is complete: it is filled under a partial name, flushed to the disk and renamed. So a rerun does
-only what changed, and what a killed run had begun is begun anew.
+only what changed, and what a killed run had begun is begun anew, but for what its build kept in `checkpoints_of`.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from recsys.storage.checksum import describe_file
 RECORD_FILE: Final = "stage.json"
 
 _PARTIAL_SUFFIX: Final = ".partial"
+_CHECKPOINTS_SUFFIX: Final = ".checkpoints"
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def run_stage(
       name: What the stage does.
       version: Of its code and of the form of its output; raised when either changes.
       inputs: All that the output depends on, as JSON: checksums, settings, seed.
-      build: Fills the empty folder that it is given; what it raises leaves nothing behind.
+      build: Fills the empty folder that it is given; what it raises leaves nothing behind (but `checkpoints_of`).
 
     Raises:
       WorkspaceError: If the disk is full or refuses.
@@ -81,9 +82,10 @@ def run_stage(
     identity = {"name": name, "version": version, "inputs": inputs}
     key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
     folder = parent / key
-    if (stage := _read(folder)) is not None:
-        return stage
     partial = folder.with_name(key + _PARTIAL_SUFFIX)
+    if (stage := _read(folder)) is not None:
+        shutil.rmtree(checkpoints_of(partial), ignore_errors=True)
+        return stage
     with explain_disk_errors(folder, 0):
         for remains in (partial, folder):
             if remains.exists():
@@ -97,9 +99,26 @@ def run_stage(
         (partial / RECORD_FILE).write_text(json.dumps(record, indent=1, sort_keys=True) + "\n", encoding="utf-8")
         _flush(partial)
         publish_folder(partial, folder)
+        shutil.rmtree(checkpoints_of(partial), ignore_errors=True)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return Stage(folder, name, key, record["seconds"], False, _entries(files))
+
+
+def key_of(partial: Path) -> str:
+    """Returns the key of the stage whose build fills the folder `partial`."""
+    return partial.name.removesuffix(_PARTIAL_SUFFIX)
+
+
+def checkpoints_of(partial: Path) -> Path:
+    """Returns a folder of the same key where a build may keep its state, so that a killed one is not begun anew.
+
+    It outlives the build that is cut off or fails, and goes once the stage is complete. The caller makes it.
+
+    Args:
+      partial: The folder that the build fills.
+    """
+    return partial.with_name(key_of(partial) + _CHECKPOINTS_SUFFIX)
 
 
 def _read(folder: Path) -> Stage | None:

@@ -27,6 +27,11 @@ class WeightAverage:
         self._momentum = momentum
         self._steps = tf.Variable(0.0, trainable=False)
 
+    @property
+    def variables(self) -> list[tf.Variable]:
+        """The averages and the count of steps: all that a resumed training needs."""
+        return [*self._averages, self._steps]
+
     def update(self) -> None:
         """Takes in the weights after a step; may be called inside a traced function."""
         keep = tf.minimum(self._momentum, self._steps / (self._steps + 10.0))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,9 @@ import tensorflow as tf
 import tensorflow_recommenders as tfrs
 
 from pipelines.training.averaging import WeightAverage
+from pipelines.training.checkpoint import Checkpoint, Course, Point
+from pipelines.training.curves import Curves
+from pipelines.training.trail import Trail
 from recsys.errors import TrainingError
 from recsys.progress import Progress
 
@@ -42,7 +46,7 @@ class FitReport:
       best_value: the validation value of the weights that were kept.
       best_epoch: the epoch after which they stood; 0 is before training.
       num_epochs: epochs begun.
-      seconds: time taken.
+      seconds: time taken, that of earlier runs counted which were cut off.
     """
 
     best_value: float
@@ -58,44 +62,90 @@ def fit(
     validate: Callable[[], float],
     limits: Limits,
     progress: Progress,
+    trail: Trail | None = None,
 ) -> FitReport:
     """Trains a compiled model and leaves it with the (averaged) weights that validated best, the initial ones included.
 
+    A fit that finds its own checkpoint on the trail goes on from there, to the same weights as if it had never been
+    cut off; the clock goes on, too.
+
     Args:
       model: Compiled; its `compute_loss` reads a batch.
-      epoch_batches: Epoch number (from 1) to the batches of that epoch.
+      epoch_batches: Epoch number (from 1) to the batches of that epoch, each time the same ones.
       signature: Shape and dtype of each entry of a batch; unknown lengths are None.
       validate: Returns the value to raise; called before the first and after each epoch.
       limits: When to stop.
       progress: Told the loss and the validation value of each epoch.
+      trail: Where to keep checkpoints and learning curves; None keeps none.
 
     Raises:
       TrainingError: If the loss is no finite number, or an epoch has no batch.
+      WorkspaceError: If a checkpoint cannot be written.
     """
     average = WeightAverage(model, limits.momentum)
+    with _follow(model, average, validate, progress, trail) as (course, keep):
+        step = _trace_step(model, average, signature)
+        started = time.monotonic() - course.seconds
+        while _goes_on(course, limits):
+            epoch = course.epoch + 1
+            loss = _train_epoch(step, epoch_batches(epoch), started + limits.max_seconds)
+            with average.applied():
+                value = validate()
+                if value > course.best_value:
+                    course.best_value, course.best_epoch, course.best_weights = value, epoch, model.get_weights()
+            course.points.append(Point(loss, value, _learning_rate(model), time.monotonic() - started))
+            keep()
+            progress.advance(epoch, loss=loss, validation_ndcg_at_10=value)
+    if course.seconds > limits.max_seconds:
+        progress.note(f"Stopped after {course.epoch} epochs by the clock ({limits.max_seconds:.0f} s).")
+    model.set_weights(course.best_weights)
+    return FitReport(course.best_value, course.best_epoch, course.epoch, course.seconds)
 
+
+@contextmanager
+def _follow(
+    model: tfrs.Model, average: WeightAverage, validate: Callable[[], float], progress: Progress, trail: Trail | None
+) -> Iterator[tuple[Course, Callable[[], None]]]:
+    """Gives the course so far, taken up from the trail where there is a checkpoint, and what keeps each epoch on it."""
+    if trail is None:
+        yield Course(validate(), model.get_weights()), lambda: None
+        return
+    model.optimizer.build(model.trainable_variables)
+    checkpoint = Checkpoint(trail.checkpoints, [*model.weights, *model.optimizer.variables, *average.variables])
+    restored = checkpoint.restore()
+    if restored is not None:
+        progress.note(f"Goes on after epoch {restored.epoch}, which an earlier run had finished.")
+    course = restored or Course(validate(), model.get_weights())
+    curves = Curves(trail.curves, course.points)
+
+    def keep() -> None:
+        checkpoint.save(course)
+        curves.add(course.epoch, course.points[-1])
+
+    try:
+        yield course, keep
+    finally:
+        curves.close()
+
+
+def _goes_on(course: Course, limits: Limits) -> bool:
+    is_patient = course.epoch - course.best_epoch < limits.patience
+    return course.epoch < limits.max_epochs and is_patient and course.seconds <= limits.max_seconds
+
+
+def _trace_step(
+    model: tfrs.Model, average: WeightAverage, signature: Mapping[str, tf.TensorSpec]
+) -> Callable[[Mapping[str, tf.Tensor]], Mapping[str, tf.Tensor]]:
     def train_step(batch: Mapping[str, tf.Tensor]) -> Mapping[str, tf.Tensor]:
         figures = model.train_step(batch)
         average.update()
         return figures
 
-    step = tf.function(train_step, input_signature=[dict(signature)])
-    started = time.monotonic()
-    best_value, best_epoch, best_weights = validate(), 0, model.get_weights()
-    epoch = 0
-    while epoch < limits.max_epochs and epoch - best_epoch < limits.patience:
-        epoch += 1
-        loss = _train_epoch(step, epoch_batches(epoch), started + limits.max_seconds)
-        with average.applied():
-            value = validate()
-            if value > best_value:
-                best_value, best_epoch, best_weights = value, epoch, model.get_weights()
-        progress.advance(epoch, loss=loss, validation_ndcg_at_10=value)
-        if time.monotonic() - started > limits.max_seconds:
-            progress.note(f"Stopped after {epoch} epochs by the clock ({limits.max_seconds:.0f} s).")
-            break
-    model.set_weights(best_weights)
-    return FitReport(best_value, best_epoch, epoch, time.monotonic() - started)
+    return tf.function(train_step, input_signature=[dict(signature)])
+
+
+def _learning_rate(model: tfrs.Model) -> float:
+    return float(tf.convert_to_tensor(model.optimizer.learning_rate))
 
 
 def _train_epoch(

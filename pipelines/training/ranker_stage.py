@@ -12,6 +12,7 @@ from pipelines.training.examples import Sequences
 from pipelines.training.fitting import FitReport, Limits, fit
 from pipelines.training.requests import Requests, ndcg_at_10, score_catalogue
 from pipelines.training.retrieval_stage import Encoder
+from pipelines.training.trail import Trail
 from recsys.config import RankerSettings
 from recsys.contracts.arrays import Float32Array, Int32Array, Int64Array
 from recsys.errors import TrainingError
@@ -101,8 +102,11 @@ def fit_ranker(
     settings: RankerSettings,
     seed: int,
     progress: Progress,
+    trail: Trail | None = None,
 ) -> RankerReport:
     """Trains on the lists that hold the choice; of all users 10 % stop it and another 10 % judge it.
+
+    Taken up where an earlier run was cut off, if that left its `trail`.
 
     Raises:
       TrainingError: If no list holds the choice, or the loss diverges.
@@ -134,7 +138,7 @@ def fit_ranker(
 
     limits = Limits(settings.max_epochs, settings.patience, _MAX_SECONDS)
     progress.stage("training the ranker", settings.max_epochs)
-    report = fit(ranker, epoch_batches, signature, lambda: judge_ndcg(stop), limits, progress)
+    report = fit(ranker, epoch_batches, signature, lambda: judge_ndcg(stop), limits, progress, trail)
     in_order = _label_ranks(np.zeros(judge.candidates.shape, np.float32), judge)
     return RankerReport(report, len(train), ndcg_at_10(in_order), judge_ndcg(judge))
 

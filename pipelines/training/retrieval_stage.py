@@ -17,6 +17,7 @@ from pipelines.training.requests import (
     target_ranks,
     validation_requests,
 )
+from pipelines.training.trail import Trail
 from pipelines.training.windows import WindowBatches
 from recsys.config import RetrievalSettings
 from recsys.contracts.arrays import Float32Array, Int32Array, Int64Array
@@ -65,8 +66,11 @@ def fit_retrieval(
     settings: RetrievalSettings,
     seed: int,
     progress: Progress,
+    trail: Trail | None = None,
 ) -> FitReport:
     """Trains on all positions of the training period, stopping by the next item of the validation period.
+
+    Taken up where an earlier run was cut off, if that left its `trail`.
 
     Raises:
       TrainingError: If there is nothing to train on, or the loss diverges.
@@ -82,7 +86,7 @@ def fit_retrieval(
 
     limits = Limits(settings.max_epochs, settings.patience, settings.max_seconds, settings.averaging)
     progress.stage("training retrieval", settings.max_epochs)
-    return fit(model, batches.epoch, _SIGNATURE, validate, limits, progress)
+    return fit(model, batches.epoch, _SIGNATURE, validate, limits, progress, trail)
 
 
 class Encoder:

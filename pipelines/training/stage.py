@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import tensorflow as tf
 
 from pipelines.training.examples import Sequences, read_catalogue, read_sequences
 from pipelines.training.fitting import FitReport
@@ -14,6 +15,7 @@ from pipelines.training.quantisation import export_query_towers
 from pipelines.training.ranker_stage import RankerReport, build_lists, fit_ranker
 from pipelines.training.requests import Requests, first_requests, ndcg_at_10, validation_requests
 from pipelines.training.retrieval_stage import Encoder, build_retrieval, fit_retrieval
+from pipelines.training.trail import Trail
 from recsys.config import CloudSettings, DeviceSettings
 from recsys.contracts import bundle as names
 from recsys.features.catalogue import Catalogue
@@ -30,7 +32,13 @@ RANKER_WEIGHTS_FILE = "ranker.npz"
 
 
 def train_models(
-    examples_dir: Path, output_dir: Path, settings: CloudSettings, device: DeviceSettings, seed: int, progress: Progress
+    examples_dir: Path,
+    output_dir: Path,
+    settings: CloudSettings,
+    device: DeviceSettings,
+    seed: int,
+    progress: Progress,
+    trail: Trail | None = None,
 ) -> dict[str, float]:
     """Fits retrieval and ranker and writes everything that a bundle needs of them.
 
@@ -44,6 +52,7 @@ def train_models(
       device: Sizes of the device tower.
       seed: Equal seeds, settings and examples give equal weights, unless the clock stopped the training.
       progress: Told each epoch.
+      trail: Where both fits keep checkpoints and learning curves; what an earlier run left there is taken up.
 
     Raises:
       TrainingError: If there are too few examples, or the loss diverges.
@@ -52,15 +61,17 @@ def train_models(
     started = time.monotonic()
     sequences, catalogue = read_sequences(examples_dir), read_catalogue(examples_dir)
     retrieval = build_retrieval(catalogue, settings.retrieval, seed)
-    retrieval_fit = fit_retrieval(retrieval, sequences, catalogue, settings.retrieval, seed, progress)
+    retrieval_trail, ranker_trail = (trail.of("retrieval"), trail.of("ranker")) if trail else (None, None)
+    retrieval_fit = fit_retrieval(retrieval, sequences, catalogue, settings.retrieval, seed, progress, retrieval_trail)
     requests = validation_requests(sequences)
     metrics = _retrieval_metrics(retrieval_fit, retrieval, requests, sequences, catalogue)
 
     progress.stage("retrieving candidates for the ranker")
     asked = _sample(requests, settings.ranker.max_examples, seed)
     lists, vectors = build_lists(asked, sequences, retrieval, catalogue, settings.ranker.num_candidates)
+    tf.keras.utils.set_random_seed(seed)  # the same initial weights, whether retrieval was fitted now or earlier
     ranker = Ranker(settings.retrieval.dim, settings.ranker)
-    metrics |= _ranker_metrics(fit_ranker(ranker, lists, vectors, settings.ranker, seed, progress))
+    metrics |= _ranker_metrics(fit_ranker(ranker, lists, vectors, settings.ranker, seed, progress, ranker_trail))
 
     progress.stage("exporting towers")
     query_towers, metrics["query_tower_int8_error"] = export_query_towers(retrieval, sequences, catalogue)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.stages import RECORD_FILE, Stage, run_stage
+from pipelines.stages import RECORD_FILE, Stage, checkpoints_of, key_of, run_stage
 from recsys.errors import TrainingError, WorkspaceError
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -98,6 +98,36 @@ def test_a_build_killed_in_the_middle_is_begun_anew_and_ends_the_same(tmp_path: 
     assert (again.key, again.files) == (whole.key, whole.files)
     assert snapshot(again.folder) == snapshot(whole.folder)
     assert list((tmp_path / "killed").iterdir()) == [again.folder]
+
+
+def test_what_a_build_kept_outlives_its_end_and_goes_when_the_stage_is_complete(tmp_path: Path) -> None:
+    def fail(folder: Path) -> None:
+        checkpoints_of(folder).mkdir()
+        (checkpoints_of(folder) / "epoch").write_text("1")
+        raise TrainingError("cut off")
+
+    def go_on(folder: Path) -> None:
+        assert (checkpoints_of(folder) / "epoch").read_text() == "1"
+        build(folder)
+
+    with pytest.raises(TrainingError, match="cut off"):
+        run_stage(tmp_path, "name", 1, {"n": 1}, fail)
+    other = run_stage(tmp_path, "name", 1, {"n": 2}, lambda folder: (folder / "kept").mkdir(exist_ok=False))
+    stage = run_stage(tmp_path, "name", 1, {"n": 1}, go_on)
+    assert set(tmp_path.iterdir()) == {stage.folder, other.folder}
+    assert sorted(stage.files) == ["deep/one", "two"]
+
+
+def test_a_run_killed_between_the_stage_and_its_checkpoints_is_tidied(tmp_path: Path) -> None:
+    stage = make(tmp_path)
+    (tmp_path / f"{stage.key}.checkpoints").mkdir()
+    assert make(tmp_path).reused
+    assert list(tmp_path.iterdir()) == [stage.folder]
+
+
+def test_checkpoints_bear_the_key_of_their_stage(tmp_path: Path) -> None:
+    assert key_of(tmp_path / "0a1b.partial") == "0a1b"
+    assert checkpoints_of(tmp_path / "0a1b.partial") == tmp_path / "0a1b.checkpoints"
 
 
 @pytest.mark.parametrize("name", ["two", RECORD_FILE])

@@ -10,6 +10,7 @@ from pipelines.training.ranker_stage import build_lists, fit_ranker
 from pipelines.training.requests import validation_requests
 from pipelines.training.retrieval_stage import Encoder, build_retrieval
 from pipelines.training.stage import train_models
+from pipelines.training.trail import Trail
 from recsys.config import CloudSettings, DeviceSettings, RankerSettings, RetrievalSettings
 from recsys.contracts import bundle as names
 from recsys.errors import TrainingError
@@ -68,6 +69,41 @@ def test_equal_seeds_give_equal_files(trained, examples, tmp_path):
     for path in trained[0].iterdir():
         if path.name != "metrics.json":
             assert path.read_bytes() == (tmp_path / path.name).read_bytes(), path.name
+
+
+class CutOffError(Exception):
+    """Stands for the end of a process."""
+
+
+class Cut(Silent):
+    """Ends a training when a stage tells of an epoch."""
+
+    def __init__(self, stage, epoch):
+        self._cut, self._now = (stage, epoch), ""
+
+    def stage(self, name, total=None):
+        self._now = name
+
+    def advance(self, done, **figures):
+        if (self._now, done) == self._cut:
+            raise CutOffError
+
+
+def test_a_training_cut_off_in_either_fit_ends_in_the_same_files(tmp_path, examples):
+    """With dropout of activations and of ids, which are drawn from the step that the optimizer counts."""
+    settings = RETRIEVAL.model_copy(update={"dropout": 0.2, "id_dropout": 0.2, "max_epochs": 4})
+    settings = SETTINGS.model_copy(update={"retrieval": settings})
+    trail = Trail(tmp_path / "checkpoints", tmp_path / "curves")
+    train_models(examples, tmp_path / "whole", settings, DEVICE, 1, Silent())
+    for stage, epoch in (("training retrieval", 2), ("training retrieval", 4), ("training the ranker", 1)):
+        with pytest.raises(CutOffError):
+            train_models(examples, tmp_path / "cut", settings, DEVICE, 1, Cut(stage, epoch), trail)
+    assert sorted(path.name for path in trail.checkpoints.iterdir()) == ["ranker", "retrieval"]
+    train_models(examples, tmp_path / "resumed", settings, DEVICE, 1, Silent(), trail)
+    for path in (tmp_path / "whole").iterdir():
+        if path.name != "metrics.json":
+            assert path.read_bytes() == (tmp_path / "resumed" / path.name).read_bytes(), path.name
+    assert sorted(path.name for path in trail.curves.iterdir()) == ["ranker", "retrieval"]
 
 
 def test_written_weights_restore_the_retrieval_model(trained, examples, retrieval):

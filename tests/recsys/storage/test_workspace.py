@@ -53,5 +53,5 @@ def test_a_card_that_is_unreadable_is_refused(workspace, text):
 def test_all_places_lie_under_the_root_and_differ(workspace):
     names = [name for name, value in vars(Workspace).items() if isinstance(value, property)]
     places = [getattr(workspace, name) for name in names]
-    assert len(set(places)) == len(names) == 14
+    assert len(set(places)) == len(names) == 15
     assert all(place.is_relative_to(workspace.root) for place in places)
