@@ -1,4 +1,4 @@
-"""The cloud's training job: prepare → statistics → train → embed → index → publish.
+"""The cloud's training job: prepare → statistics → retrieval → ranker → device → embed → index → publish.
 
 Beam and TensorFlow are imported where a stage that needs them runs: a rerun with nothing to do imports neither.
 """
@@ -14,9 +14,10 @@ from typing import Any
 
 from pipelines.logs import quiet_logs
 from pipelines.prepare.layout import EVENTS, REPORT, VOCABULARY
-from pipelines.publish import publish
+from pipelines.publish import StageFolders, publish
 from pipelines.sessions import fill_sessions
 from pipelines.stages import Stage, checkpoints_of, key_of, run_stage
+from pipelines.training.trail import Trail
 from recsys.config import CloudSettings, DeviceSettings
 from recsys.contracts import bundle as names
 from recsys.errors import TrainingError, WorkspaceError
@@ -29,12 +30,15 @@ from recsys.storage.workspace import Workspace
 
 PREPARE_VERSION = 1
 STATISTICS_VERSION = 1
-TRAIN_VERSION = 3
+RETRIEVAL_VERSION = 1
+RANKER_VERSION = 1
+DEVICE_VERSION = 1
 EMBED_VERSION = 1
 INDEX_VERSION = 1
 
 _LOCK = ".train.lock"
 _METRICS = "metrics.json"
+_RETRIEVAL_WEIGHTS = "retrieval.npz"
 
 
 def train(
@@ -92,28 +96,19 @@ class _Run:
                 f"Expected events to learn from in {self.workspace.events}, got none that is lawful: see the reasons "
                 f"in {prepared.folder / REPORT}."
             )
-        counted = self._count(prepared)
-        self._tell(counted)
-        trained = self._train(prepared)
-        self._tell(trained)
-        embedded = self._embed(prepared, trained)
-        self._tell(embedded)
-        indexed = self._index(prepared, trained, embedded)
-        self._tell(indexed)
-        metrics = {name: value for stage in (trained, indexed) for name, value in _read_metrics(stage).items()}
+        counted = self._told(self._count(prepared))
+        retrieved = self._told(self._retrieve(prepared))
+        ranked = self._told(self._rank(prepared, retrieved))
+        device = self._told(self._shape_device())
+        embedded = self._told(self._embed(prepared, retrieved))
+        indexed = self._told(self._index(prepared, retrieved, embedded))
+        stages = (prepared, counted, retrieved, ranked, device, embedded, indexed)
+        measured = (retrieved, ranked, indexed)
+        metrics = {name: value for stage in measured for name, value in _read_metrics(stage).items()}
         self.progress.stage("publishing the bundle")
-        bundle = publish(
-            self.workspace,
-            prepared.folder,
-            counted.folder,
-            trained.folder,
-            embedded.folder,
-            indexed.folder,
-            self.settings.retrieval.history_length,
-            metrics,
-        )
+        folders = StageFolders(*(stage.folder for stage in stages))
+        bundle = publish(self.workspace, folders, self.settings.retrieval.history_length, metrics)
         fill_sessions(self.workspace, prepared.folder)
-        stages = (prepared, counted, trained, embedded, indexed)
         self._report(bundle, stages, counters, metrics, time.perf_counter() - begin)
         return bundle
 
@@ -150,29 +145,57 @@ class _Run:
 
         return run_stage(self.workspace.models, "statistics", STATISTICS_VERSION, inputs, build)
 
-    def _train(self, prepared: Stage) -> Stage:
+    def _retrieve(self, prepared: Stage) -> Stage:
         self.progress.stage("training")
         inputs = {
             "examples": prepared.checksums(f"{EVENTS}/*.parquet", VOCABULARY),
-            "retrieval": self.settings.retrieval.model_dump(mode="json"),
-            "ranker": self.settings.ranker.model_dump(mode="json"),
-            "device": self.device.model_dump(mode="json"),
+            "settings": self.settings.retrieval.model_dump(mode="json"),
             "seed": self.seed,
         }
 
         def build(folder: Path) -> None:
-            from pipelines.training.stage import train_models
-            from pipelines.training.trail import Trail
+            from pipelines.training.stage import train_retrieval
 
-            trail = Trail(checkpoints_of(folder), self.workspace.curves / key_of(folder))
-            train_models(prepared.folder, folder, self.settings, self.device, self.seed, self.progress, trail)
+            trail = self._trail(folder)
+            train_retrieval(prepared.folder, folder, self.settings.retrieval, self.seed, self.progress, trail)
 
-        return run_stage(self.workspace.models, "train", TRAIN_VERSION, inputs, build)
+        return run_stage(self.workspace.models, "retrieval", RETRIEVAL_VERSION, inputs, build)
 
-    def _embed(self, prepared: Stage, trained: Stage) -> Stage:
+    def _rank(self, prepared: Stage, retrieved: Stage) -> Stage:
+        self.progress.stage("training the ranker")
+        inputs = {
+            "examples": prepared.checksums(f"{EVENTS}/*.parquet", VOCABULARY),
+            "retrieval": retrieved.checksums(_RETRIEVAL_WEIGHTS),
+            "settings": self.settings.ranker.model_dump(mode="json"),
+            "seed": self.seed,
+        }
+
+        def build(folder: Path) -> None:
+            from pipelines.training.stage import train_ranker
+
+            trail = self._trail(folder)
+            train_ranker(prepared.folder, retrieved.folder, folder, self.settings, self.seed, self.progress, trail)
+
+        return run_stage(self.workspace.models, "ranker", RANKER_VERSION, inputs, build)
+
+    def _shape_device(self) -> Stage:
+        dim = self.settings.retrieval.dim
+        inputs = {"dim": dim, "settings": self.device.model_dump(mode="json"), "seed": self.seed}
+
+        def build(folder: Path) -> None:
+            from pipelines.training.stage import make_device_tower
+
+            make_device_tower(folder, dim, self.device, self.seed)
+
+        return run_stage(self.workspace.models, "device", DEVICE_VERSION, inputs, build)
+
+    def _trail(self, folder: Path) -> Trail:
+        return Trail(checkpoints_of(folder), self.workspace.curves / key_of(folder))
+
+    def _embed(self, prepared: Stage, retrieved: Stage) -> Stage:
         self.progress.stage("embedding the catalogue")
-        tower = trained.folder / names.ITEM_TOWER_FILE
-        inputs = {"vocabulary": prepared.checksums(VOCABULARY), "tower": trained.checksums(tower.name)}
+        tower = retrieved.folder / names.ITEM_TOWER_FILE
+        inputs = {"vocabulary": prepared.checksums(VOCABULARY), "tower": retrieved.checksums(tower.name)}
 
         def build(folder: Path) -> None:
             with quiet_logs():
@@ -182,14 +205,14 @@ class _Run:
 
         return run_stage(self.workspace.models, "embed", EMBED_VERSION, inputs, build)
 
-    def _index(self, prepared: Stage, trained: Stage, embedded: Stage) -> Stage:
+    def _index(self, prepared: Stage, retrieved: Stage, embedded: Stage) -> Stage:
         self.progress.stage("building the index")
-        tower = trained.folder / names.QUERY_TOWER_FILE
+        tower = retrieved.folder / names.QUERY_TOWER_FILE
         vectors = embedded.folder / names.EMBEDDINGS_FILE
         inputs = {
             "examples": prepared.checksums(f"{EVENTS}/*.parquet", VOCABULARY),
             "embeddings": embedded.checksums(vectors.name),
-            "tower": trained.checksums(tower.name),
+            "tower": retrieved.checksums(tower.name),
             "settings": self.settings.index.model_dump(mode="json"),
         }
 
@@ -199,6 +222,10 @@ class _Run:
             build_index(prepared.folder, vectors, tower, self.settings.index, folder)
 
         return run_stage(self.workspace.models, "index", INDEX_VERSION, inputs, build)
+
+    def _told(self, stage: Stage) -> Stage:
+        self._tell(stage)
+        return stage
 
     def _tell(self, stage: Stage, figures: str = "") -> None:
         state = "unchanged, made earlier" if stage.reused else "done"

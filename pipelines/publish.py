@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from recsys.contracts import bundle as names
@@ -11,23 +12,36 @@ from recsys.storage.registry import Bundle, BundleRegistry
 from recsys.storage.snapshot import read_snapshot
 from recsys.storage.workspace import Workspace
 
-TOWER_FILES = (
-    names.QUERY_TOWER_FILE,
-    names.QUERY_TOWER_INT8_FILE,
-    names.ITEM_TOWER_FILE,
-    names.RANKER_FILE,
-    names.DEVICE_TOWER_FILE,
-    names.DEVICE_WEIGHTS_FILE,
-)
+
+@dataclass(frozen=True)
+class StageFolders:
+    """Where the stages left what a bundle is made of."""
+
+    examples: Path
+    statistics: Path
+    retrieval: Path
+    ranker: Path
+    device: Path
+    embeddings: Path
+    index: Path
+
+    def files(self) -> dict[str, Path | bytes]:
+        """Returns the files by their name in the bundle."""
+        owners = {
+            self.examples: (names.VOCABULARY_FILE,),
+            self.statistics: (names.ITEM_TO_ITEM_FILE,),
+            self.retrieval: (names.QUERY_TOWER_FILE, names.QUERY_TOWER_INT8_FILE, names.ITEM_TOWER_FILE),
+            self.ranker: (names.RANKER_FILE,),
+            self.device: (names.DEVICE_TOWER_FILE, names.DEVICE_WEIGHTS_FILE),
+            self.embeddings: (names.EMBEDDINGS_FILE,),
+            self.index: (names.INDEX_FILE,),
+        }
+        return {name: folder / name for folder, files in owners.items() for name in files}
 
 
 def publish(
     workspace: Workspace,
-    examples_dir: Path,
-    statistics_dir: Path,
-    models_dir: Path,
-    embeddings_dir: Path,
-    index_dir: Path,
+    folders: StageFolders,
     history_length: int,
     metrics: Mapping[str, float],
 ) -> Bundle:
@@ -35,11 +49,7 @@ def publish(
 
     Args:
       workspace: Whose dataset they were made from.
-      examples_dir: Of the prepare stage.
-      statistics_dir: Of the statistics stage.
-      models_dir: Of the train stage.
-      embeddings_dir: Of the embed stage.
-      index_dir: Of the index stage.
+      folders: Of the stages.
       history_length: Items that the query tower reads.
       metrics: Figures worth keeping; those that are not finite were not measured and are left out.
 
@@ -48,14 +58,10 @@ def publish(
       BundleError: If the vectors are none.
     """
     card = workspace.read_card()
-    snapshot = read_snapshot(embeddings_dir / names.EMBEDDINGS_FILE)
-    files: dict[str, Path | bytes] = {name: models_dir / name for name in TOWER_FILES}
+    snapshot = read_snapshot(folders.embeddings / names.EMBEDDINGS_FILE)
+    files = folders.files()
     files[names.ITEMS_FILE] = workspace.items
     files[names.ROOMS_FILE] = workspace.rooms
-    files[names.VOCABULARY_FILE] = examples_dir / names.VOCABULARY_FILE
-    files[names.ITEM_TO_ITEM_FILE] = statistics_dir / names.ITEM_TO_ITEM_FILE
-    files[names.EMBEDDINGS_FILE] = embeddings_dir / names.EMBEDDINGS_FILE
-    files[names.INDEX_FILE] = index_dir / names.INDEX_FILE
     return BundleRegistry(workspace).publish(
         files,
         dataset=card.name,

@@ -1,1 +1,1 @@
-"""The training stage: fits the retrieval model and the ranker on prepared examples."""
+"""The training stages: fit the retrieval model and the ranker on prepared examples."""

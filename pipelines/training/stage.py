@@ -1,9 +1,9 @@
-"""The training stage: prepared examples in, exported towers and weights out."""
+"""The training stages, one per model: prepared examples in, exported towers and weights out."""
 
 from __future__ import annotations
 
 import json
-import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -16,14 +16,14 @@ from pipelines.training.ranker_stage import RankerReport, build_lists, fit_ranke
 from pipelines.training.requests import Requests, first_requests, ndcg_at_10, validation_requests
 from pipelines.training.retrieval_stage import Encoder, build_retrieval, fit_retrieval
 from pipelines.training.trail import Trail
-from recsys.config import CloudSettings, DeviceSettings
+from recsys.config import CloudSettings, DeviceSettings, RetrievalSettings
 from recsys.contracts import bundle as names
 from recsys.features.catalogue import Catalogue
 from recsys.models.device_tower import build_device_tower
 from recsys.models.export import export_device_tower, export_item_tower, export_ranker
 from recsys.models.ranker import Ranker
 from recsys.models.retrieval import RetrievalModel
-from recsys.models.weights import encode_weights
+from recsys.models.weights import encode_weights, restore_weights
 from recsys.progress import Progress
 
 METRICS_FILE = "metrics.json"
@@ -31,53 +31,91 @@ RETRIEVAL_WEIGHTS_FILE = "retrieval.npz"
 RANKER_WEIGHTS_FILE = "ranker.npz"
 
 
-def train_models(
+def train_retrieval(
     examples_dir: Path,
     output_dir: Path,
-    settings: CloudSettings,
-    device: DeviceSettings,
+    settings: RetrievalSettings,
     seed: int,
     progress: Progress,
     trail: Trail | None = None,
 ) -> dict[str, float]:
-    """Fits retrieval and ranker and writes everything that a bundle needs of them.
-
-    Written into `output_dir`: the towers (`recsys.contracts.bundle`), the weights of a freshly initialised
-    device tower, the weights of both cloud models, and the returned metrics as JSON, last.
+    """Fits retrieval and writes its towers (`recsys.contracts.bundle`), its weights, and the returned metrics as JSON.
 
     Args:
       examples_dir: What the prepare stage wrote.
       output_dir: Made if absent.
-      settings: Sizes and limits of both models.
-      device: Sizes of the device tower.
+      settings: Sizes and limits.
       seed: Equal seeds, settings and examples give equal weights, unless the clock stopped the training.
       progress: Told each epoch.
-      trail: Where both fits keep checkpoints and learning curves; what an earlier run left there is taken up.
+      trail: Where the fit keeps checkpoints and learning curves; what an earlier run left there is taken up.
 
     Raises:
       TrainingError: If there are too few examples, or the loss diverges.
       ContractError: If the vocabulary is none.
     """
-    started = time.monotonic()
+    sequences, catalogue = read_sequences(examples_dir), read_catalogue(examples_dir)
+    model = build_retrieval(catalogue, settings, seed)
+    report = fit_retrieval(model, sequences, catalogue, settings, seed, progress, trail)
+    metrics = _retrieval_metrics(report, model, validation_requests(sequences), sequences, catalogue)
+    progress.stage("exporting towers")
+    query_towers, metrics["query_tower_int8_error"] = export_query_towers(model, sequences, catalogue)
+    item_tower = {names.ITEM_TOWER_FILE: export_item_tower(model.item_tower)}
+    _write(output_dir, {**query_towers, **item_tower, RETRIEVAL_WEIGHTS_FILE: encode_weights(model)}, metrics)
+    return metrics
+
+
+def train_ranker(
+    examples_dir: Path,
+    retrieval_dir: Path,
+    output_dir: Path,
+    settings: CloudSettings,
+    seed: int,
+    progress: Progress,
+    trail: Trail | None = None,
+) -> dict[str, float]:
+    """Fits the ranker on what retrieval proposes and writes it, its weights, and the returned metrics as JSON.
+
+    Args:
+      examples_dir: What the prepare stage wrote.
+      retrieval_dir: What `train_retrieval` wrote, with the same settings of retrieval.
+      output_dir: Made if absent.
+      settings: Sizes and limits.
+      seed: As of `train_retrieval`.
+      progress: Told each epoch.
+      trail: As of `train_retrieval`.
+
+    Raises:
+      TrainingError: If there are too few examples, or the loss diverges.
+      BundleError: If the weights of retrieval are of another structure.
+      ContractError: If the vocabulary is none.
+    """
     sequences, catalogue = read_sequences(examples_dir), read_catalogue(examples_dir)
     retrieval = build_retrieval(catalogue, settings.retrieval, seed)
-    retrieval_trail, ranker_trail = (trail.of("retrieval"), trail.of("ranker")) if trail else (None, None)
-    retrieval_fit = fit_retrieval(retrieval, sequences, catalogue, settings.retrieval, seed, progress, retrieval_trail)
-    requests = validation_requests(sequences)
-    metrics = _retrieval_metrics(retrieval_fit, retrieval, requests, sequences, catalogue)
-
+    restore_weights(retrieval, (retrieval_dir / RETRIEVAL_WEIGHTS_FILE).read_bytes())
     progress.stage("retrieving candidates for the ranker")
-    asked = _sample(requests, settings.ranker.max_examples, seed)
+    asked = _sample(validation_requests(sequences), settings.ranker.max_examples, seed)
     lists, vectors = build_lists(asked, sequences, retrieval, catalogue, settings.ranker.num_candidates)
-    tf.keras.utils.set_random_seed(seed)  # the same initial weights, whether retrieval was fitted now or earlier
+    tf.keras.utils.set_random_seed(seed)
     ranker = Ranker(settings.retrieval.dim, settings.ranker)
-    metrics |= _ranker_metrics(fit_ranker(ranker, lists, vectors, settings.ranker, seed, progress, ranker_trail))
-
-    progress.stage("exporting towers")
-    query_towers, metrics["query_tower_int8_error"] = export_query_towers(retrieval, sequences, catalogue)
-    metrics["seconds"] = time.monotonic() - started
-    _write(output_dir, query_towers, retrieval, ranker, device, seed, metrics)
+    metrics = _ranker_metrics(fit_ranker(ranker, lists, vectors, settings.ranker, seed, progress, trail))
+    progress.stage("exporting the ranker")
+    files = {names.RANKER_FILE: export_ranker(ranker), RANKER_WEIGHTS_FILE: encode_weights(ranker)}
+    _write(output_dir, files, metrics)
     return metrics
+
+
+def make_device_tower(output_dir: Path, dim: int, settings: DeviceSettings, seed: int) -> None:
+    """Writes the device tower that a bundle starts with, untrained, and its weights.
+
+    Args:
+      output_dir: Made if absent.
+      dim: Length of the item vectors.
+      settings: Sizes.
+      seed: Draws the weights.
+    """
+    tower = build_device_tower(dim, settings, seed)
+    files = {names.DEVICE_TOWER_FILE: export_device_tower(tower), names.DEVICE_WEIGHTS_FILE: encode_weights(tower)}
+    _write(output_dir, files, {})
 
 
 def _sample(requests: Requests, count: int, seed: int) -> Requests:
@@ -113,26 +151,8 @@ def _ranker_metrics(report: RankerReport) -> dict[str, float]:
     }
 
 
-def _write(
-    folder: Path,
-    query_towers: dict[str, bytes],
-    retrieval: RetrievalModel,
-    ranker: Ranker,
-    device: DeviceSettings,
-    seed: int,
-    metrics: dict[str, float],
-) -> None:
-    device_tower = build_device_tower(ranker.dim, device, seed)
-    files = {
-        **query_towers,
-        names.ITEM_TOWER_FILE: export_item_tower(retrieval.item_tower),
-        names.RANKER_FILE: export_ranker(ranker),
-        names.DEVICE_TOWER_FILE: export_device_tower(device_tower),
-        names.DEVICE_WEIGHTS_FILE: encode_weights(device_tower),
-        RETRIEVAL_WEIGHTS_FILE: encode_weights(retrieval),
-        RANKER_WEIGHTS_FILE: encode_weights(ranker),
-        METRICS_FILE: (json.dumps(metrics, indent=1, sort_keys=True) + "\n").encode(),
-    }
+def _write(folder: Path, files: Mapping[str, bytes], metrics: Mapping[str, float]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name, data in files.items():
         (folder / name).write_bytes(data)
+    (folder / METRICS_FILE).write_text(json.dumps(metrics, indent=1, sort_keys=True) + "\n", encoding="utf-8")

@@ -9,7 +9,7 @@ examples/<hash>/, models/<hash>/    stages of `tandem train`, named by content
 bundles/<version>/, current         published bundles and the pointer to the one in use
 federated/<run>/            state and metrics of rounds
 reports/                    results as JSON and HTML
-reports/curves/<hash>/      learning curves of the train stage of that name, for TensorBoard
+reports/curves/<hash>/      learning curves of the training stage of that name, for TensorBoard
 state/                      the server's own state (sessions)
 keys/                       the signing key of the publisher and its public half
 """

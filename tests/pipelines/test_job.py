@@ -11,7 +11,7 @@ import pytest
 from pipelines.job import train
 from pipelines.sessions import STORE_FILE
 from recsys.cascade.cloud import CloudModel
-from recsys.config import CloudSettings, IndexSettings
+from recsys.config import CloudSettings, DeviceSettings, IndexSettings
 from recsys.contracts.bundle import Manifest
 from recsys.errors import TrainingError, WorkspaceError
 from recsys.progress import Silent
@@ -19,6 +19,8 @@ from recsys.storage.registry import Bundle, BundleRegistry
 from recsys.storage.session_store import SQLiteSessionStore
 from recsys.storage.workspace import Workspace
 from tests.pipelines.conftest import TINY_CLOUD, make_events
+
+STAGES = ["prepare", "statistics", "retrieval", "ranker", "device", "embed", "index"]
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -80,7 +82,15 @@ def test_the_job_publishes_a_bundle_that_can_be_served(tiny_workspace: Workspace
 
 def test_the_report_tells_stages_counters_and_metrics(tiny_workspace: Workspace, trained: Bundle) -> None:
     report = read_report(tiny_workspace, trained.manifest)
-    assert [stage["name"] for stage in report["stages"]] == ["prepare", "statistics", "train", "embed", "index"]
+    assert [stage["name"] for stage in report["stages"]] == [
+        "prepare",
+        "statistics",
+        "retrieval",
+        "ranker",
+        "device",
+        "embed",
+        "index",
+    ]
     assert report["counters"]["rows_in"] == tiny_workspace.read_card().num_consented
     assert report["counters"]["users"] == 40
     assert report["metrics"]["index_recall_at_100"] == 1.0
@@ -112,7 +122,15 @@ def test_a_rerun_publishes_the_same_loads_nothing_heavy_and_is_silent(
     )
     assert done.stderr == f"{trained.manifest.version} []"
     assert done.stdout == ""
-    assert reused(tiny_workspace, trained) == ["prepare", "statistics", "train", "embed", "index"]
+    assert reused(tiny_workspace, trained) == [
+        "prepare",
+        "statistics",
+        "retrieval",
+        "ranker",
+        "device",
+        "embed",
+        "index",
+    ]
 
 
 def test_other_index_settings_make_only_the_index_again(
@@ -121,9 +139,19 @@ def test_other_index_settings_make_only_the_index_again(
     workspace = link(tiny_workspace, tmp_path / "workspace")
     settings = TINY_CLOUD.model_copy(update={"index": IndexSettings(factory="HNSW32", recall_floor=0.0)})
     bundle = train(workspace, settings, 7, Silent())
-    assert reused(workspace, bundle) == ["prepare", "statistics", "train", "embed"]
+    assert reused(workspace, bundle) == STAGES[:-1]
     changed = {name for name, entry in bundle.manifest.files.items() if entry != trained.manifest.files[name]}
     assert changed == {"index.faiss"}
+
+
+def test_other_device_settings_make_only_the_device_tower_again(
+    tiny_workspace: Workspace, trained: Bundle, tmp_path: Path
+) -> None:
+    workspace = link(tiny_workspace, tmp_path / "workspace")
+    bundle = train(workspace, TINY_CLOUD, 7, Silent(), DeviceSettings(hidden_units=(5,)))
+    assert reused(workspace, bundle) == [stage for stage in STAGES if stage != "device"]
+    changed = {name for name, entry in bundle.manifest.files.items() if entry != trained.manifest.files[name]}
+    assert changed == {"device_tower.npz", "device_tower.tflite"}
 
 
 def test_an_index_below_its_floor_publishes_nothing(tiny_workspace: Workspace, trained: Bundle, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The training stage on a world of two circles: small, real, and learnable."""
+"""The training stages on a world of two circles: small, real, and learnable."""
 
 import json
 
@@ -9,7 +9,7 @@ from pipelines.training.examples import read_catalogue, read_sequences
 from pipelines.training.ranker_stage import build_lists, fit_ranker
 from pipelines.training.requests import validation_requests
 from pipelines.training.retrieval_stage import Encoder, build_retrieval
-from pipelines.training.stage import train_models
+from pipelines.training.stage import make_device_tower, train_ranker, train_retrieval
 from pipelines.training.trail import Trail
 from recsys.config import CloudSettings, DeviceSettings, RankerSettings, RetrievalSettings
 from recsys.contracts import bundle as names
@@ -34,29 +34,53 @@ def retrieval(examples):
     return build_retrieval(read_catalogue(examples), RETRIEVAL, seed=1)
 
 
+def train(examples, folder, settings=SETTINGS, progress=None, trail=None):
+    """Runs the stages one after the other, each into a folder of its name; returns the metrics of all."""
+    progress = progress or Silent()
+    own = {name: trail.of(name) if trail else None for name in ("retrieval", "ranker")}
+    metrics = train_retrieval(examples, folder / "retrieval", settings.retrieval, 1, progress, own["retrieval"])
+    ranker = (examples, folder / "retrieval", folder / "ranker", settings, 1, progress, own["ranker"])
+    metrics |= train_ranker(*ranker)
+    make_device_tower(folder / "device", settings.retrieval.dim, DEVICE, 1)
+    return metrics
+
+
+def files_of(folder):
+    """All files but the metrics, which hold seconds, by their path."""
+    paths = (path for path in folder.rglob("*") if path.is_file() and path.name != "metrics.json")
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """The folder of a training, and its metrics."""
     examples = write_circles(tmp_path_factory.mktemp("examples"))
     folder = tmp_path_factory.mktemp("models")
-    return folder, train_models(examples, folder, SETTINGS, DEVICE, 1, Silent())
+    return folder, train(examples, folder)
 
 
 def test_training_writes_what_a_bundle_needs_and_its_metrics(trained):
     folder, metrics = trained
-    towers = {names.QUERY_TOWER_FILE, names.QUERY_TOWER_INT8_FILE, names.ITEM_TOWER_FILE}
-    towers |= {names.RANKER_FILE, names.DEVICE_TOWER_FILE}
-    weights = {names.DEVICE_WEIGHTS_FILE, "retrieval.npz", "ranker.npz"}
-    assert {path.name for path in folder.iterdir()} == towers | weights | {"metrics.json"}
-    assert json.loads((folder / "metrics.json").read_text()) == metrics
+    assert sorted(files_of(folder)) == [
+        "device/device_tower.npz",
+        "device/device_tower.tflite",
+        "ranker/ranker.npz",
+        "ranker/ranker.tflite",
+        "retrieval/item_tower.tflite",
+        "retrieval/query_tower.tflite",
+        "retrieval/query_tower_int8.tflite",
+        "retrieval/retrieval.npz",
+    ]
+    written = [json.loads((folder / name / "metrics.json").read_text()) for name in ("retrieval", "ranker")]
+    assert written[0] | written[1] == metrics
     assert metrics["retrieval_ndcg_at_10"] > 0.9
     assert metrics["retrieval_recall_at_100"] == 1.0
 
 
 def test_the_towers_know_what_comes_next(trained, examples):
     folder, _ = trained
-    item_tower = Tower((folder / names.ITEM_TOWER_FILE).read_bytes(), "embed")
-    query_tower = Tower((folder / names.QUERY_TOWER_FILE).read_bytes(), "encode")
+    item_tower = Tower((folder / "retrieval" / names.ITEM_TOWER_FILE).read_bytes(), "embed")
+    query_tower = Tower((folder / "retrieval" / names.QUERY_TOWER_FILE).read_bytes(), "encode")
     vectors = item_tower(item_index=ALL_ITEMS, categories=read_catalogue(examples).categories)["vector"]
     history = np.zeros((1, 6, 8), np.float32)
     history[0, 1:] = vectors[[3, 4, 5, 6, 7]]
@@ -65,10 +89,8 @@ def test_the_towers_know_what_comes_next(trained, examples):
 
 
 def test_equal_seeds_give_equal_files(trained, examples, tmp_path):
-    train_models(examples, tmp_path, SETTINGS, DEVICE, 1, Silent())
-    for path in trained[0].iterdir():
-        if path.name != "metrics.json":
-            assert path.read_bytes() == (tmp_path / path.name).read_bytes(), path.name
+    train(examples, tmp_path / "again")
+    assert files_of(tmp_path / "again") == files_of(trained[0])
 
 
 class CutOffError(Exception):
@@ -94,22 +116,20 @@ def test_a_training_cut_off_in_either_fit_ends_in_the_same_files(tmp_path, examp
     settings = RETRIEVAL.model_copy(update={"dropout": 0.2, "id_dropout": 0.2, "max_epochs": 4})
     settings = SETTINGS.model_copy(update={"retrieval": settings})
     trail = Trail(tmp_path / "checkpoints", tmp_path / "curves")
-    train_models(examples, tmp_path / "whole", settings, DEVICE, 1, Silent())
+    train(examples, tmp_path / "whole", settings)
     for stage, epoch in (("training retrieval", 2), ("training retrieval", 4), ("training the ranker", 1)):
         with pytest.raises(CutOffError):
-            train_models(examples, tmp_path / "cut", settings, DEVICE, 1, Cut(stage, epoch), trail)
+            train(examples, tmp_path / "cut", settings, Cut(stage, epoch), trail)
     assert sorted(path.name for path in trail.checkpoints.iterdir()) == ["ranker", "retrieval"]
-    train_models(examples, tmp_path / "resumed", settings, DEVICE, 1, Silent(), trail)
-    for path in (tmp_path / "whole").iterdir():
-        if path.name != "metrics.json":
-            assert path.read_bytes() == (tmp_path / "resumed" / path.name).read_bytes(), path.name
+    train(examples, tmp_path / "resumed", settings, trail=trail)
+    assert files_of(tmp_path / "resumed") == files_of(tmp_path / "whole")
     assert sorted(path.name for path in trail.curves.iterdir()) == ["ranker", "retrieval"]
 
 
 def test_written_weights_restore_the_retrieval_model(trained, examples, retrieval):
     catalogue = read_catalogue(examples)
-    restore_weights(retrieval, (trained[0] / "retrieval.npz").read_bytes())
-    tower = Tower((trained[0] / names.ITEM_TOWER_FILE).read_bytes(), "embed")
+    restore_weights(retrieval, (trained[0] / "retrieval" / "retrieval.npz").read_bytes())
+    tower = Tower((trained[0] / "retrieval" / names.ITEM_TOWER_FILE).read_bytes(), "embed")
     expected = tower(item_index=ALL_ITEMS, categories=catalogue.categories)["vector"]
     np.testing.assert_allclose(retrieval.item_tower(ALL_ITEMS, catalogue.categories), expected, atol=1e-5)
 
