@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from cli.bench import format_interval, tabulate_towers
+from cli.bench import format_interval, tabulate_kills, tabulate_towers
 from cli.console import print_to
 from tests.cli.conftest import Run
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
-COMMANDS = ("query-tower", "cloud")
+COMMANDS = ("query-tower", "cloud", "survival")
 
 
 def test_the_help_lists_every_benchmark_with_its_whole_line(tandem: Run) -> None:
@@ -40,6 +40,16 @@ def test_a_benchmark_of_a_bundle_names_the_command_that_makes_one(tandem: Run) -
 
 def test_a_difference_bears_its_sign() -> None:
     assert format_interval({"mean": 0.01, "low": -0.02, "high": 0.04}, "+") == "+0.0100  -0.0200 … +0.0400"
+
+
+def test_the_table_of_kills_tells_what_was_cut_off_and_which_files_differ() -> None:
+    kill = {"moment_s": 1.25, "during": "training retrieval", "was_killed": True, "rerun_seconds": 9.5, "differing": []}
+    kills = [kill, {**kill, "was_killed": False}, {**kill, "differing": ["ranker.tflite"]}]
+    stream = io.StringIO()
+    print_to(stream, tabulate_kills({"whole_seconds": 20.0, "kills": kills, "num_same": 2}))
+    shown = stream.getvalue()
+    for text in ("2 of 3 bundles are the same", "1.2 s", "had ended by itself", "differs: ranker.tflite", "20.0 s"):
+        assert text in shown, text
 
 
 def test_the_table_tells_size_time_and_quality_of_each_tower() -> None:

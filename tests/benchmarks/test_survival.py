@@ -1,0 +1,60 @@
+"""One kill of the real command; `tandem bench survival` does ten."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks.survival import bench_survival
+from data.ingest import ingest
+from recsys.errors import TrainingError, WorkspaceError
+from recsys.progress import Silent
+from recsys.storage.workspace import Workspace
+from tests.pipelines.conftest import TINY_DATA
+
+SETTINGS = """
+[retrieval]
+dim = 8
+history_length = 10
+num_blocks = 1
+num_heads = 1
+num_negatives = 16
+batch_size = 16
+max_epochs = 3
+[ranker]
+num_candidates = 10
+hidden_units = [8]
+num_cross_layers = 1
+max_epochs = 2
+"""
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    workspace = Workspace(tmp_path / "workspace")
+    ingest(workspace, "synthetic", TINY_DATA, 1)
+    return workspace
+
+
+def test_a_training_killed_at_any_moment_and_run_again_ends_in_the_same_bundle(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    (tmp_path / "cloud.toml").write_text(SETTINGS)
+    result = bench_survival(workspace, kills=1, seed=3, progress=Silent(), config=tmp_path / "cloud.toml")
+    assert [kill["differing"] for kill in result["kills"]] == [[]]
+    assert result["num_same"] == 1
+    assert {"embeddings.parquet", "query_tower.tflite", "ranker.tflite"} <= set(result["files"])
+    assert all(0 < kill["moment_s"] < result["whole_seconds"] for kill in result["kills"])
+    assert list((workspace.root / "bench").iterdir()) == []
+
+
+def test_a_training_that_fails_by_itself_is_told_with_its_words(workspace: Workspace, tmp_path: Path) -> None:
+    (tmp_path / "cloud.toml").write_text("[retrieval]\ndim = 0\n")
+    with pytest.raises(TrainingError, match=r"Expected `tandem train` .* got code \d+: (?s:.*)`retrieval.dim`"):
+        bench_survival(workspace, kills=1, seed=0, progress=Silent(), config=tmp_path / "cloud.toml")
+
+
+def test_a_workspace_without_a_dataset_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(WorkspaceError, match="Run `tandem ingest"):
+        bench_survival(Workspace(tmp_path), kills=1, seed=0, progress=Silent())
