@@ -70,6 +70,17 @@ class StatisticsSettings(Settings):
     ease_regularisation: float = Field(400.0, gt=0)
 
 
+class TaskWeights(Settings):
+    """What each response is worth to the order of candidates; a task that the data does not have counts nothing."""
+
+    click: float = Field(1.0, ge=0)
+    """Any interest at all."""
+    long_view: float = Field(1.0, ge=0)
+    like: float = Field(2.0, ge=0)
+    follow: float = Field(4.0, ge=0)
+    gift: float = Field(4.0, ge=0)
+
+
 class RankerSettings(Settings):
     """The cloud's ranker over retrieved candidates."""
 
@@ -77,6 +88,9 @@ class RankerSettings(Settings):
     """Length of the list that the ranker scores and the device receives."""
     hidden_units: tuple[int, ...] = (64, 32)
     num_cross_layers: int = Field(2, ge=1)
+    num_experts: int = Field(4, ge=1)
+    """Mixed anew for each task, where the data has several."""
+    task_weights: TaskWeights = TaskWeights()
     batch_size: int = Field(64, ge=1)
     learning_rate: float = Field(1e-3, gt=0)
     max_epochs: int = Field(10, ge=1)

@@ -120,16 +120,17 @@ def fit_ranker(
         )
     ranker.adapt(train.features[train.candidates > 0][None])
     ranker.compile(optimizer=tf.keras.optimizers.Adam(settings.learning_rate))
-    inputs, signature = _signatures(ranker.dim)
+    inputs, signature = _signatures(ranker.dim, len(ranker.tasks))
     score = tf.function(ranker.call, input_signature=[inputs])
 
     def epoch_batches(number: int) -> Iterator[dict[str, Float32Array]]:
         order = np.random.default_rng((seed, number)).permutation(len(train))
         for part in _parts(len(order), settings.batch_size):
             rows = train.take(order[part])
-            labels = (np.arange(rows.candidates.shape[1]) == rows.labels[:, None]).astype(np.float32)
+            labels = (np.arange(rows.candidates.shape[1]) == rows.labels[:, None]).astype(np.float32)[:, :, None]
             mask = (rows.candidates > 0).astype(np.float32)
-            yield {**_inputs(rows, vectors), "labels": labels, "candidate_mask": mask}
+            masks = {"candidate_mask": mask, "shown_mask": np.zeros_like(mask)}
+            yield {**_inputs(rows, vectors), "labels": labels, **masks}
 
     def judge_ndcg(some: CandidateLists) -> float:
         parts = (some.take(np.arange(len(some))[part]) for part in _parts(len(some), _SCORE_ROWS))
@@ -168,7 +169,7 @@ def _features(
     return features
 
 
-def _signatures(dim: int) -> tuple[dict[str, tf.TensorSpec], dict[str, tf.TensorSpec]]:
+def _signatures(dim: int, num_tasks: int) -> tuple[dict[str, tf.TensorSpec], dict[str, tf.TensorSpec]]:
     """What the ranker reads, and what its loss reads."""
     inputs = {
         "query": tf.TensorSpec([None, dim]),
@@ -176,7 +177,8 @@ def _signatures(dim: int) -> tuple[dict[str, tf.TensorSpec], dict[str, tf.Tensor
         "features": tf.TensorSpec([None, None, len(RANKING_FEATURES)]),
     }
     per_candidate = tf.TensorSpec([None, None])
-    return inputs, {**inputs, "labels": per_candidate, "candidate_mask": per_candidate}
+    masks = {"candidate_mask": per_candidate, "shown_mask": per_candidate}
+    return inputs, {**inputs, "labels": tf.TensorSpec([None, None, num_tasks]), **masks}
 
 
 def _split_by_user(lists: CandidateLists, seed: int) -> tuple[CandidateLists, CandidateLists, CandidateLists]:

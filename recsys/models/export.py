@@ -63,11 +63,14 @@ def export_ranker(ranker: Ranker) -> bytes:
     """Returns the ranker with the signature `rank`.
 
     `query` `[1, dim]`, `candidates` `[1, num_candidates, dim]`, `features` `[1, num_candidates, num_features]` →
-    `score` `[1, num_candidates]`, all float32.
+    `score` `[1, num_candidates]` (log-odds, by which candidates are ordered) and, under the name of each task, its
+    calibrated probability `[1, num_candidates]`; all float32.
     """
 
     def rank(query: tf.Tensor, candidates: tf.Tensor, features: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"score": ranker({"query": query, "candidates": candidates, "features": features})}
+        log_odds = ranker.log_odds({"query": query, "candidates": candidates, "features": features})
+        probabilities = tf.unstack(tf.sigmoid(log_odds), axis=2)
+        return {"score": ranker.combine(log_odds), **dict(zip(ranker.tasks, probabilities, strict=True))}
 
     shapes = {
         "query": tf.TensorSpec([1, ranker.dim]),

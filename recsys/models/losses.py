@@ -6,7 +6,10 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from recsys.contracts.arrays import Float32Array
+
 _ABSENT = -1e9
+_TINY = 1e-30
 
 
 def listwise_loss(labels: tf.Tensor, scores: tf.Tensor, candidate_mask: tf.Tensor | None = None) -> tf.Tensor:
@@ -22,6 +25,25 @@ def listwise_loss(labels: tf.Tensor, scores: tf.Tensor, candidate_mask: tf.Tenso
     if candidate_mask is not None:
         scores += (1.0 - candidate_mask) * _ABSENT
     return -tf.reduce_sum(labels * tf.nn.log_softmax(scores), axis=1)
+
+
+def weighted_log_odds(log_odds: tf.Tensor, weights: Float32Array) -> tf.Tensor:
+    """Returns the log-odds of the weighted mean of some probabilities, `[...]` float32.
+
+    Of a single probability these are its own, to the last bit.
+
+    Args:
+      log_odds: `[..., num_tasks]` float32.
+      weights: `[num_tasks]` float32, not negative, some above 0.
+    """
+    chosen = [task for task, weight in enumerate(weights) if weight > 0]
+    if len(chosen) == 1:
+        return log_odds[..., chosen[0]]
+    probability = tf.sigmoid(log_odds)
+    rest = tf.sigmoid(-log_odds)  # not 1 - probability, of which little is left near 1
+    return tf.math.log(tf.reduce_sum(probability * weights, axis=-1) + _TINY) - tf.math.log(
+        tf.reduce_sum(rest * weights, axis=-1) + _TINY
+    )
 
 
 def softmax_loss(queries: tf.Tensor, candidates: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:

@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from recsys.config import DeviceSettings, RankerSettings
+from recsys.features.tasks import TASKS
 from recsys.models.device_tower import build_device_tower
 from recsys.models.item_tower import ItemTower
 from recsys.models.query_tower import QueryTower
@@ -15,7 +16,7 @@ NUM_CATEGORIES = 3
 DIM = 8
 HISTORY_LENGTH = 6
 DEVICE = DeviceSettings(history_length=5, hidden_units=(7, 4))
-RANKER = RankerSettings(hidden_units=(7, 4), num_cross_layers=2)
+RANKER = RankerSettings(hidden_units=(7, 4), num_cross_layers=2, num_experts=3)
 
 
 @pytest.fixture(autouse=True)
@@ -41,6 +42,11 @@ def query_tower():
 @pytest.fixture
 def ranker():
     return Ranker(DIM, RANKER)
+
+
+@pytest.fixture
+def multi_task_ranker():
+    return Ranker(DIM, RANKER, TASKS)
 
 
 @pytest.fixture

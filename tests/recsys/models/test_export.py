@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from recsys.features.ranking import RANKING_FEATURES
+from recsys.features.tasks import TASKS
 from recsys.models.device_tower import build_device_tower
 from recsys.models.export import (
     INT8_BOUND,
@@ -60,6 +61,7 @@ CASES = {
         lambda tower, given: tower.encode_last(**given),
     ),
     "ranker": (export_ranker, "rank", "score", ranker_inputs, lambda ranker, given: ranker(given)),
+    "multi_task_ranker": (export_ranker, "rank", "score", ranker_inputs, lambda ranker, given: ranker(given)),
     "device_tower": (export_device_tower, "rerank", "score", device_inputs, lambda tower, given: tower(given)["score"]),
 }
 
@@ -72,8 +74,17 @@ def test_the_exported_tower_equals_the_keras_tower(name, request, shuffle_weight
     for count in (1, 7, 20, 0 if name in ("item_tower", "query_tower") else 2):
         given = draw(rng, count)
         outputs = exported(**given)
-        assert list(outputs) == [output]
+        assert set(outputs) == {output, *getattr(model, "tasks", ())}
         np.testing.assert_allclose(outputs[output], expected(model, given), atol=1e-4)
+
+
+def test_the_exported_ranker_gives_the_probability_of_each_task(multi_task_ranker, shuffle_weights, rng):
+    multi_task_ranker.calibrate(np.linspace(0.5, 2.0, len(TASKS)), np.linspace(-1.0, 1.0, len(TASKS)))
+    given = ranker_inputs(rng, 7)
+    outputs = Tower(export_ranker(shuffle_weights(multi_task_ranker)), "rank")(**given)
+    probabilities = tf.sigmoid(multi_task_ranker.log_odds(given)).numpy()
+    for place, task in enumerate(TASKS):
+        np.testing.assert_allclose(outputs[task], probabilities[:, :, place], atol=1e-4)
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -83,6 +94,7 @@ def test_equal_towers_give_equal_bytes(name, request):
         "item_tower": lambda: ItemTower(NUM_ITEMS, NUM_CATEGORIES, DIM),
         "query_tower": lambda: QueryTower(DIM, HISTORY_LENGTH, num_blocks=1, num_heads=2),
         "ranker": lambda: Ranker(DIM, RANKER),
+        "multi_task_ranker": lambda: Ranker(DIM, RANKER, TASKS),
         "device_tower": lambda: build_device_tower(DIM, DEVICE, seed=3),
     }[name]
     exports = []

@@ -2,9 +2,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from recsys.config import RankerSettings, TaskWeights
 from recsys.errors import TrainingError
 from recsys.features.ranking import RANKING_FEATURES
-from tests.recsys.models.conftest import DIM
+from recsys.features.tasks import TASKS
+from recsys.models.ranker import Ranker
+from tests.recsys.models.conftest import DIM, RANKER
 
 
 def inputs(rng, num_lists=2, num_candidates=5):
@@ -61,11 +64,93 @@ def test_features_of_another_number_are_refused(ranker):
 def test_it_learns_to_put_first_what_a_feature_marks(ranker, rng):
     lists = inputs(rng, num_lists=64)
     marked = lists["features"][:, :, 2].argmax(axis=1)
-    lists["labels"] = np.eye(5, dtype=np.float32)[marked]
+    lists["labels"] = np.eye(5, dtype=np.float32)[marked][:, :, None]
     lists["candidate_mask"] = np.ones((64, 5), np.float32)
+    lists["shown_mask"] = np.zeros((64, 5), np.float32)
     ranker.adapt(lists["features"])
     ranker.compile(optimizer=tf.keras.optimizers.Adam(0.02))
     step = tf.function(ranker.train_step)
     for _ in range(150):
         step(lists)
     assert (ranker(lists).numpy().argmax(axis=1) == marked).mean() > 0.9
+
+
+def test_an_untrained_ranker_of_all_tasks_keeps_the_order_of_retrieval(multi_task_ranker, rng):
+    lists = inputs(rng)
+    np.testing.assert_allclose(multi_task_ranker(lists).numpy(), lists["features"][:, :, 0], atol=1e-5)
+
+
+def test_one_task_has_neither_gates_nor_a_second_expert():
+    names = [weight.name for weight in Ranker(DIM, RANKER).weights]
+    assert not [name for name in names if "gate" in name or "expert_1" in name]
+    assert [name for name in names if "expert_0" in name]
+
+
+def test_each_task_has_a_gate_over_all_experts(multi_task_ranker):
+    shapes = {weight.name: tuple(weight.shape) for weight in multi_task_ranker.trainable_weights}
+    width = len(RANKING_FEATURES) + RANKER.hidden_units[-1]
+    assert [shapes[f"gate_{task}/kernel:0"] for task in TASKS] == [(width, RANKER.num_experts)] * len(TASKS)
+
+
+def test_the_score_is_the_log_odds_of_the_weighted_mean_of_probabilities():
+    weights = TaskWeights(click=1, like=3)
+    ranker = Ranker(DIM, RANKER.model_copy(update={"task_weights": weights}), ("click", "like"))
+    log_odds = np.log(np.array([[[0.5 / 0.5, 0.1 / 0.9]]], np.float32))
+    mean = (1 * 0.5 + 3 * 0.1) / 4
+    np.testing.assert_allclose(ranker.combine(log_odds).numpy(), [[np.log(mean / (1 - mean))]], rtol=1e-5)
+
+
+def test_a_task_without_weight_does_not_change_the_score():
+    weights = TaskWeights(click=0, like=2)
+    ranker = Ranker(DIM, RANKER.model_copy(update={"task_weights": weights}), ("click", "like"))
+    np.testing.assert_array_equal(ranker.combine(tf.constant([[[5.0, -1.5]]])), [[-1.5]])
+
+
+def test_tasks_that_are_all_without_weight_are_refused():
+    settings = RankerSettings(task_weights=TaskWeights(click=0))
+    with pytest.raises(TrainingError, match=r"Expected a weight above 0 for one of the tasks \['click'\]"):
+        Ranker(DIM, settings)
+
+
+def test_calibration_turns_outputs_into_log_odds_and_keeps_the_order(ranker, shuffle_weights, rng):
+    shuffle_weights(ranker)
+    lists = inputs(rng)
+    ranker.calibrate(np.ones(1), np.zeros(1))
+    outputs = ranker.outputs_of(lists).numpy()
+    ranker.calibrate(np.array([2.0]), np.array([-3.0]))
+    np.testing.assert_allclose(ranker.log_odds(lists).numpy(), 2 * outputs - 3, rtol=1e-5)
+    assert (ranker(lists).numpy().argsort(axis=1) == outputs[:, :, 0].argsort(axis=1)).all()
+
+
+def test_a_slope_that_turns_the_order_round_is_refused(ranker):
+    with pytest.raises(TrainingError, match="slopes above 0"):
+        ranker.calibrate(np.array([-1.0]), np.array([0.0]))
+
+
+def test_what_was_not_shown_says_nothing_of_the_tasks(multi_task_ranker, shuffle_weights, rng):
+    shuffle_weights(multi_task_ranker)
+    lists = inputs(rng)
+    nothing = np.zeros((2, 5, len(TASKS)), np.float32)
+    masks = {"candidate_mask": np.ones((2, 5), np.float32), "shown_mask": np.zeros((2, 5), np.float32)}
+    assert multi_task_ranker.compute_loss({**lists, "labels": nothing, **masks}) == 0
+    masks["shown_mask"][1, 3] = 1
+    output = multi_task_ranker.outputs_of(lists).numpy()[1, 3]
+    expected = np.log1p(np.exp(output)).sum()
+    np.testing.assert_allclose(
+        multi_task_ranker.compute_loss({**lists, "labels": nothing, **masks}), expected, rtol=1e-5
+    )
+
+
+def test_it_learns_tasks_that_contradict_each_other(multi_task_ranker, rng):
+    lists = inputs(rng, num_lists=64)
+    labels = np.zeros((64, 5, len(TASKS)), np.float32)
+    labels[:, :, 0] = lists["features"][:, :, 2] > 0
+    labels[:, :, 2] = lists["features"][:, :, 2] < 0
+    ones = np.ones((64, 5), np.float32)
+    multi_task_ranker.adapt(lists["features"])
+    multi_task_ranker.compile(optimizer=tf.keras.optimizers.Adam(0.02))
+    step = tf.function(multi_task_ranker.train_step)
+    for _ in range(150):
+        step({**lists, "labels": labels, "candidate_mask": ones, "shown_mask": ones})
+    right = (multi_task_ranker.log_odds(lists).numpy() > 0) == (labels > 0)
+    assert right[:, :, [0, 2]].mean() > 0.95
