@@ -17,7 +17,7 @@ import uvicorn
 
 from recsys.config import ServingSettings
 from recsys.errors import ConfigError
-from recsys.index.faiss_index import use_threads
+from recsys.index.faiss_rows import use_threads
 from recsys.storage.registry import BundleRegistry
 from recsys.storage.workspace import Workspace
 from serving.app import create_app

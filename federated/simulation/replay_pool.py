@@ -15,7 +15,7 @@ from federated.simulation.replay import Replayer, UserReplay
 from recsys.cascade.cloud import CloudModel
 from recsys.cascade.rerank import Reranker
 from recsys.contracts.bundle import DEVICE_TOWER_FILE
-from recsys.index.faiss_index import use_threads
+from recsys.index.faiss_rows import use_threads
 from recsys.storage.registry import Bundle, BundleRegistry
 from recsys.storage.workspace import Workspace
 

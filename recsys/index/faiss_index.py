@@ -1,8 +1,8 @@
-"""Candidate search by FAISS; the only file that imports it.
+"""Candidate search by FAISS, under the laws of `CandidateIndex`.
 
-Douze et al., "The Faiss library", 2024. HNSW: Malkov and Yashunin, "Efficient and robust approximate nearest neighbor
-search using Hierarchical Navigable Small World graphs", TPAMI 2020. A narrow allow-list (the open live rooms) is
-scored exactly, whatever the index: walking a graph or some cells would miss most of it.
+A narrow allow-list (the open live rooms) is scored exactly, whatever the index: walking a graph or some cells would
+miss most of it. Rows are only ever added, so that every kind can be changed: a replaced item gets a new row, and rows
+that are out of use are hidden from the search. Rebuild when `unused_share` has grown large.
 """
 
 from __future__ import annotations
@@ -10,90 +10,188 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-import faiss
 import numpy as np
 
-from recsys.contracts.arrays import BoolArray, Float32Array, Int32Array
-from recsys.errors import BundleError, ConfigError
-from recsys.index.exact import allowed_items, check_search, check_vectors, search_rows, select_best
+from recsys.contracts.arrays import BoolArray, Float32Array, Int32Array, Int64Array
+from recsys.errors import BundleError, ConfigError, ContractError
+from recsys.index.exact import check_search, check_vectors, search_rows, select_best
+from recsys.index.faiss_rows import FaissRows
+from recsys.index.rows import RowItems
 
 _NARROW_SHARE: Final = 0.2
-"""An allow-list of up to this share of the items is scored exactly, without FAISS."""
+_NARROW_ITEMS: Final = 50_000
+"""An allow-list of up to this share and number of the rows is scored exactly."""
+_GATHERED_ITEMS: Final = 2_000
+"""So few are scored by numpy: FAISS would look at the bit of every row."""
 _MARGIN: Final = 8
 """Hits asked for beyond `count`, so that ties at the cut are broken by item index and not by FAISS's own order."""
-_MIN_EF_SEARCH: Final = 128
-_PROBED_SHARE: Final = 0.25
-_MIN_PROBED_CELLS: Final = 8
 
 
 class FaissIndex:
-    """An inner-product index; row r of the FAISS index is item r + 1.
+    """An inner-product index, built in one go or piece by piece.
 
-    FAISS's thread pool belongs to the process, so searching leaves it as it is; see `use_threads`.
+    Searches may run beside each other, but not beside `add`, `replace`, `remove`, `merge` or a change of `effort`.
     """
 
-    def __init__(self, index: faiss.Index) -> None:
-        """Wraps a filled index.
+    def __init__(self, rows: FaissRows, codes: Int32Array | None = None) -> None:
+        """Wraps rows; `train`, `build` and `load` are the ways in.
 
         Args:
-          index: Of the kinds that `build` makes.
+          rows: The vectors.
+          codes: `[num_rows]` int32, the item of each row (see `RowItems`); row r is item r + 1 where it is None.
+        """
+        self._rows = rows
+        self._items = RowItems(np.arange(1, rows.num_rows + 1, dtype=np.int32) if codes is None else codes)
+
+    @classmethod
+    def train(cls, sample: Float32Array, factory: str) -> FaissIndex:
+        """Returns an empty index that has learned its cells and codes; `pack` it when it is filled.
+
+        Equal samples give an equal index, however many threads FAISS uses.
+
+        Args:
+          sample: `[num_rows, dim]` float32, finite; item vectors, without padding.
+          factory: "Flat", "HNSW32", "IVF256,Flat", "IVF4096,PQ32x4fsr,RFlat" or "IVF4096,PQ32x4fsr,Refine(SQfp16)",
+            with numbers of one's own.
 
         Raises:
-          ConfigError: If it is of another kind.
+          ConfigError: If FAISS does not know the factory or cannot train it on so many vectors.
         """
-        self._owner = index  # The downcast view does not keep the index alive.
-        self._index = faiss.downcast_index(index)
-        if not isinstance(self._index, (faiss.IndexFlat, faiss.IndexHNSWFlat, faiss.IndexIVFFlat)):
-            raise ConfigError(
-                f'Expected an index of the kind "Flat", "HNSW<links>" or "IVF<cells>,Flat", '
-                f"got {type(self._index).__name__}."
-            )
+        return cls(FaissRows.train(sample, factory))
 
     @classmethod
     def build(cls, vectors: Float32Array, factory: str) -> FaissIndex:
-        """Trains and fills an index; equal vectors give an equal index, however many threads FAISS uses.
+        """Trains on all vectors and adds them in one piece; see `recsys.index.building` for large catalogues.
 
         Args:
           vectors: `[num_items + 1, dim]` float32, finite; row 0 is padding and stays out.
-          factory: "Flat", "HNSW<links>" such as "HNSW32", or "IVF<cells>,Flat" such as "IVF256,Flat".
+          factory: See `train`.
 
         Raises:
           ContractError: If the vectors have another shape.
           ConfigError: If FAISS does not know the factory or cannot train it on so many vectors.
         """
         check_vectors(vectors)
-        try:
-            return cls(_fill(np.ascontiguousarray(vectors[1:]), factory))
-        except RuntimeError as error:
-            raise ConfigError(
-                f"Expected an index factory that {len(vectors) - 1} vectors can train, got {factory!r}: {error}"
-            ) from error
+        index = cls.train(vectors[1:], factory)
+        index.add(vectors[1:])
+        index.pack()
+        return index
 
     @property
     def num_items(self) -> int:
-        """Items in the index."""
-        return int(self._index.ntotal)
+        """The highest item index; removed items count, so that allow-lists keep their length."""
+        return self._items.num_items
 
     @property
     def dim(self) -> int:
         """Length of a vector."""
-        return int(self._index.d)
+        return self._rows.dim
+
+    @property
+    def unused_share(self) -> float:
+        """Share of the rows that removed and replaced items have left behind."""
+        return 1.0 - self._items.num_used / max(1, self._rows.num_rows)
+
+    @property
+    def can_merge(self) -> bool:
+        """Whether shards of this kind can be merged; a graph cannot, nor can packed codes."""
+        return self._rows.can_merge
+
+    @property
+    def effort(self) -> float:
+        """How much a search looks at, as a multiple of the default; kept in the file."""
+        return self._rows.effort
+
+    @effort.setter
+    def effort(self, multiple: float) -> None:
+        self._rows.effort = multiple
+
+    def add(self, vectors: Float32Array) -> None:
+        """Adds items at the end: the first gets item index `num_items + 1`.
+
+        Args:
+          vectors: `[num_new, dim]` float32, finite.
+
+        Raises:
+          ContractError: If the vectors have another shape.
+        """
+        self._append(vectors)
+        first = self.num_items + 1
+        self._items.extend(np.arange(first, first + len(vectors), dtype=np.int32))
+
+    def replace(self, item_indexes: Int32Array, vectors: Float32Array) -> None:
+        """Gives items other vectors; removed ones are found again.
+
+        Args:
+          item_indexes: `[num]` int32, each once, from 1 to `num_items`.
+          vectors: `[num, dim]` float32, finite.
+
+        Raises:
+          ContractError: If the arguments do not fit the index; then nothing has changed.
+        """
+        self._items.check(item_indexes)
+        if len(vectors) != len(item_indexes):
+            raise ContractError(f"Expected one vector per item, got {len(vectors)} for {len(item_indexes)} items.")
+        self._append(vectors)
+        self._items.replace(item_indexes)
+
+    def remove(self, item_indexes: Int32Array) -> None:
+        """Takes items out of every search, until they are replaced; the others keep their item indexes.
+
+        Args:
+          item_indexes: `[num]` int32, each once, from 1 to `num_items`.
+
+        Raises:
+          ContractError: If an item index is unknown; then nothing has changed.
+        """
+        self._items.check(item_indexes)
+        self._items.remove(item_indexes)
+
+    def merge(self, other: FaissIndex) -> None:
+        """Takes over the items of a shard, behind one's own; the shard is empty afterwards.
+
+        Args:
+          other: Filled from the same trained index.
+
+        Raises:
+          ConfigError: If indexes of this kind cannot be merged, or the two were not trained alike.
+        """
+        codes, first = other._items.codes, self.num_items
+        self._rows.merge(other._rows)
+        self._items.extend(np.sign(codes) * (np.abs(codes) + first))
+        other._items = RowItems(codes[:0])
+
+    def pack(self) -> None:
+        """Lays out codes of 4 bits as they are searched fastest; items may be added still, but no shards."""
+        self._rows = self._rows.pack()
 
     def search(
         self, queries: Float32Array, count: int, allowed: BoolArray | None = None
     ) -> tuple[Float32Array, Int32Array]:
-        """See `CandidateIndex.search`. HNSW and IVF may miss items, but never give a wrong score or a forbidden one."""
+        """See `CandidateIndex.search`. HNSW and IVF may miss items, but never give a wrong score or a forbidden one.
+
+        A filter loses nothing: few allowed items are scored exactly, and so are all of them for a query that found
+        fewer than there are.
+        """
         check_search(queries, count, allowed, self.dim, self.num_items)
-        share = 1.0
-        if allowed is not None:
-            items = allowed_items(allowed)
-            share = len(items) / self.num_items
-            if share <= _NARROW_SHARE:
-                return search_rows(queries, count, self._rows(items), items)
         top_scores = np.full((len(queries), count), -np.inf, np.float32)
         top_items = np.zeros((len(queries), count), np.int32)
-        if len(queries):
-            select_best(*self._hits(np.ascontiguousarray(queries), count, allowed, share), top_scores, top_items)
+        mask = self._items.mask(allowed)
+        num_allowed = self._rows.num_rows if mask is None else int(np.count_nonzero(mask))
+        if not len(queries) or not num_allowed:
+            return top_scores, top_items
+        queries = np.ascontiguousarray(queries)
+        is_narrow = num_allowed <= min(_NARROW_ITEMS, _NARROW_SHARE * self._rows.num_rows)
+        if mask is not None and is_narrow and self._rows.holds_vectors and num_allowed <= _GATHERED_ITEMS:
+            rows = np.flatnonzero(mask)
+            return search_rows(queries, count, self._rows.vectors(rows), self._items.codes[rows])
+        if not is_narrow and not self._rows.is_exact:
+            wanted = min(count + _MARGIN, self._rows.num_rows)
+            scores, rows = self._rows.search(queries, wanted, mask, num_allowed / self._rows.num_rows)
+            select_best(scores, self._name(rows), top_scores, top_items)
+        lost = np.flatnonzero(top_items[:, min(count, num_allowed) - 1] == 0)
+        if len(lost) and (mask is not None or self._rows.is_exact):
+            top_scores[lost], top_items[lost] = self._exhaust(queries[lost], count, mask)
         return top_scores, top_items
 
     def save(self, path: Path) -> None:
@@ -112,13 +210,13 @@ class FaissIndex:
           BundleError: If the file is no such index.
         """
         try:
-            return cls(faiss.read_index(str(path)))
-        except (RuntimeError, MemoryError, ConfigError) as error:
+            return cls(*FaissRows.read(path))
+        except ConfigError as error:
             raise BundleError(f"Expected a FAISS index in {path}, got a file that is none: {error}") from error
 
     def to_bytes(self) -> bytes:
         """Returns the index as it lies in a file."""
-        return bytes(faiss.serialize_index(self._index))
+        return self._rows.to_bytes(None if self._items.is_plain else self._items.codes)
 
     @classmethod
     def from_bytes(cls, content: bytes) -> FaissIndex:
@@ -128,61 +226,33 @@ class FaissIndex:
           BundleError: If the bytes are no such index.
         """
         try:
-            return cls(faiss.deserialize_index(np.frombuffer(content, np.uint8)))
-        except (RuntimeError, MemoryError, ConfigError) as error:
+            return cls(*FaissRows.read(content))
+        except ConfigError as error:
             raise BundleError(f"Expected a FAISS index, got {len(content)} bytes that are none: {error}") from error
 
-    def _hits(
-        self, queries: Float32Array, count: int, allowed: BoolArray | None, share: float
-    ) -> tuple[Float32Array, Int32Array]:
-        """Returns scores and item indexes `[num_queries, num_hits]` that hold the best `count` and all their ties."""
-        wanted = min(count + _MARGIN, self.num_items)
+    def _append(self, vectors: Float32Array) -> None:
+        if vectors.ndim != 2 or vectors.shape[1] != self.dim or vectors.dtype != np.float32:
+            raise ContractError(
+                f"Expected `vectors` [num, {self.dim}] float32, got {list(vectors.shape)} {vectors.dtype}."
+            )
+        if not np.isfinite(vectors).all():
+            raise ContractError("Expected finite `vectors` to index, got NaN or infinity.")
+        self._rows.add(vectors)
+
+    def _exhaust(self, queries: Float32Array, count: int, mask: BoolArray | None) -> tuple[Float32Array, Int32Array]:
+        """Returns what a search of every allowed row finds: the best `count`, ties at the cut by item index."""
+        num_rows = self._rows.num_rows
+        wanted = min(count + _MARGIN, num_rows)
         while True:
-            parameters = self._parameters(wanted, allowed, share)
-            scores, rows = self._index.search(queries, wanted, params=parameters)
-            scores[rows < 0] = -np.inf
+            scores, rows = self._rows.exhaust(queries, wanted, mask)
             tied = count < wanted and bool(((scores[:, count - 1] == scores[:, -1]) & (rows[:, -1] >= 0)).any())
-            if not tied or wanted == self.num_items or not isinstance(self._index, faiss.IndexFlat):
-                return scores, (rows + 1).astype(np.int32)
-            wanted = min(4 * wanted, self.num_items)
+            if not tied or wanted == num_rows:
+                break
+            wanted = min(4 * wanted, num_rows)
+        top_scores = np.full((len(queries), count), -np.inf, np.float32)
+        top_items = np.zeros((len(queries), count), np.int32)
+        select_best(scores, self._name(rows), top_scores, top_items)
+        return top_scores, top_items
 
-    def _parameters(self, wanted: int, allowed: BoolArray | None, share: float) -> faiss.SearchParameters:
-        """Effort grows as the allowed share shrinks: what is not allowed is walked over all the same."""
-        selector = None if allowed is None else faiss.IDSelectorBitmap(np.packbits(allowed[1:], bitorder="little"))
-        if isinstance(self._index, faiss.IndexHNSWFlat):
-            ef_search = int(max(_MIN_EF_SEARCH, 2 * wanted) / share)
-            return faiss.SearchParametersHNSW(sel=selector, efSearch=min(ef_search, self.num_items))
-        if isinstance(self._index, faiss.IndexIVFFlat):
-            num_probed = int(max(_MIN_PROBED_CELLS, _PROBED_SHARE * self._index.nlist) / share)
-            return faiss.SearchParametersIVF(sel=selector, nprobe=min(num_probed, self._index.nlist))
-        return faiss.SearchParameters(sel=selector)
-
-    def _rows(self, item_indexes: Int32Array) -> Float32Array:
-        """Returns the vectors of items; straight from memory where they lie there in order."""
-        rows = item_indexes.astype(np.int64) - 1
-        if isinstance(self._index, faiss.IndexIVFFlat):
-            return self._index.reconstruct_batch(rows) if len(rows) else np.zeros((0, self.dim), np.float32)
-        flat = self._index if isinstance(self._index, faiss.IndexFlat) else faiss.downcast_index(self._index.storage)
-        stored = faiss.rev_swig_ptr(flat.get_xb(), self.num_items * self.dim).reshape(self.num_items, self.dim)
-        return stored[rows]
-
-
-def use_threads(num_threads: int) -> None:
-    """Sets how many threads FAISS uses for one call, in the whole process.
-
-    A server that answers requests in its own threads wants 1: on a busy machine the threads of a call wait for each
-    other longer than they work.
-    """
-    faiss.omp_set_num_threads(num_threads)
-
-
-def _fill(rows: Float32Array, factory: str) -> faiss.Index:
-    index = faiss.index_factory(rows.shape[1], factory, faiss.METRIC_INNER_PRODUCT)
-    cells = faiss.downcast_index(index)
-    if isinstance(cells, faiss.IndexIVF):
-        cells.cp.min_points_per_centroid = 1  # A warning on stderr is all that it guards.
-    index.train(rows)
-    index.add(rows)
-    if isinstance(cells, faiss.IndexIVF):
-        cells.make_direct_map()
-    return index
+    def _name(self, rows: Int64Array) -> Int32Array:
+        return np.where(rows < 0, 0, self._items.codes[rows]).astype(np.int32)
