@@ -6,11 +6,14 @@ Nothing here scores by another way than the service does: `CloudModel` encodes, 
 from __future__ import annotations
 
 import json
+from typing import Protocol
 
 import numpy as np
 
 from benchmarks.task import Log, Requests, Task
+from data.dataset import Dataset
 from data.ingest import ingest_divided
+from data.split import Split
 from pipelines.job import train
 from recsys.cascade.cloud import CloudModel
 from recsys.config import CloudSettings
@@ -24,8 +27,24 @@ NUM_CANDIDATES = 100
 """What the service retrieves and ranks at least, and what Recall@100 needs."""
 
 
+class TrainedOn(Protocol):
+    """What the pipelines need of a task."""
+
+    @property
+    def dataset(self) -> Dataset:
+        """All of the data."""
+
+    @property
+    def split(self) -> Split:
+        """Its parts are train, validation and test; the pipelines see the first two."""
+
+    @property
+    def max_validation_positives(self) -> int | None:
+        """See `benchmarks.task.Task`."""
+
+
 def train_bundle(
-    task: Task, workspace: Workspace, settings: CloudSettings, seed: int, progress: Progress
+    task: TrainedOn, workspace: Workspace, settings: CloudSettings, seed: int, progress: Progress
 ) -> tuple[Bundle, float]:
     """Ingests the task and trains on it, unless that was done; returns the bundle and the seconds that training took.
 
@@ -46,7 +65,7 @@ def train_bundle(
     return bundle, sum(stage["seconds"] for stage in stages)
 
 
-def bound_validation(settings: CloudSettings, task: Task) -> CloudSettings:
+def bound_validation(settings: CloudSettings, task: TrainedOn) -> CloudSettings:
     """Returns the settings with the protocol's own size of the validation part, unless they set it themselves."""
     if task.max_validation_positives is None or "max_validation_positives" in settings.prepare.model_fields_set:
         return settings

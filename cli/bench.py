@@ -15,6 +15,7 @@ from cli.session import open_session
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from benchmarks.comparison import Comparison
     from recsys.storage.workspace import Workspace
 
 bench = typer.Typer(help="Measure quality, time and size; results go into reports/.", no_args_is_help=True)
@@ -56,7 +57,9 @@ def query_tower(
 def cloud(
     protocol: Annotated[
         list[str] | None,
-        typer.Option("--protocol", metavar="NAME", help="P1, P2, P3, P4 or P4-full; may be repeated.  [default: P2]"),
+        typer.Option(
+            "--protocol", metavar="NAME", help="P1, P2, P3, P4, P4-full or P5; may be repeated.  [default: P2]"
+        ),
     ] = None,
     arms: Annotated[
         str | None, typer.Option("--arms", metavar="NAMES", help="Models, with commas between.  [default: all]")
@@ -78,7 +81,6 @@ def cloud(
         from benchmarks.cloud import compare_models
         from benchmarks.protocols.registry import read_task
         from cli.comparison import tabulate_comparison
-        from cli.report.comparison import write_comparison
         from recsys.config import CloudSettings, load_settings
         from recsys.storage.workspace import Workspace
 
@@ -86,12 +88,10 @@ def cloud(
         place, results, shown = Workspace(workspace), {}, []
         for name in protocol or ["P2"]:
             session.progress.stage(f"reading {name}")
-            task = read_task(name, source)
-            own_seeds = range(seed, seed + seeds)
+            task, own_seeds = read_task(name, source), range(seed, seed + seeds)
             comparison = compare_models(task, place.root / "bench", chosen, settings, own_seeds, session.progress)
-            json_path, html_path = write_comparison(comparison, place.reports)
-            results[name] = {**comparison.to_json(), "report_json": str(json_path), "report_html": str(html_path)}
-            shown += [*tabulate_comparison(results[name]), f"{json_path}\n{html_path}\n"]
+            results[name] = report_comparison(comparison, place)
+            shown += tabulate_comparison(results[name])
         session.finish({"protocols": results, "seconds": session.seconds}, *shown)
 
 
@@ -115,6 +115,44 @@ def survival(
         result = bench_survival(place, kills=kills, seed=seed, progress=session.progress, config=config)
         path = write_result(place, "survival", result)
         session.finish({**result, "report_json": str(path), "seconds": session.seconds}, tabulate_kills(result))
+
+
+@bench.command(
+    epilog="\b\nExamples:\n  tandem bench likes\n  tandem bench likes --seeds 3 --config my_cloud.toml --json"
+)
+def likes(
+    seeds: Annotated[int, typer.Option("--seeds", metavar="N", min=1, help="Runs of Tandem's training.")] = 1,
+    source: SourcePath = None,
+    workspace: WorkspacePath = DEFAULT_WORKSPACE,
+    seed: Seed = 0,
+    config: ConfigPath = None,
+    as_json: AsJson = False,
+) -> None:
+    """Tell likes from dislikes (protocol P6, KuaiRand).
+
+    AUC per person of the cloud's scores, beside what others made of the video.
+    """
+    with open_session(as_json) as session:
+        from benchmarks.likes import compare_likes
+        from benchmarks.protocols.like_or_dislike import read_like_or_dislike
+        from cli.comparison import tabulate_comparison
+        from recsys.config import CloudSettings, load_settings
+        from recsys.storage.workspace import Workspace
+
+        settings, place = load_settings(CloudSettings, config), Workspace(workspace)
+        session.progress.stage("reading kuairand")
+        task, own_seeds = read_like_or_dislike(source), range(seed, seed + seeds)
+        comparison = compare_likes(task, place.root / "bench", settings, own_seeds, session.progress)
+        result = report_comparison(comparison, place)
+        session.finish({**result, "seconds": session.seconds}, *tabulate_comparison(result))
+
+
+def report_comparison(comparison: Comparison, workspace: Workspace) -> dict[str, Any]:
+    """Writes the figures and the page into the workspace; returns the figures with the paths of both."""
+    from cli.report.comparison import write_comparison
+
+    json_path, html_path = write_comparison(comparison, workspace.reports)
+    return {**comparison.to_json(), "report_json": str(json_path), "report_html": str(html_path)}
 
 
 def write_result(workspace: Workspace, name: str, result: Mapping[str, Any]) -> Path:

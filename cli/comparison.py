@@ -7,7 +7,8 @@ from typing import Any
 
 from rich.table import Table
 
-from cli.table import tabulate_arms
+from cli.console import format_number
+from cli.table import METRICS, tabulate_arms
 
 
 def tabulate_comparison(result: Mapping[str, Any]) -> Iterator[Table]:
@@ -21,17 +22,31 @@ def tabulate_comparison(result: Mapping[str, Any]) -> Iterator[Table]:
             f"split {result['split_fingerprint']}, task {result['task_fingerprint']}, seeds {result['seeds']}"
         )
         yield table
+        if group["extras"]:
+            yield _tabulate_extras(group["extras"])
     yield _tabulate_times(result)
 
 
-def _tabulate_times(result: Mapping[str, Any]) -> Table:
-    table = Table(title=f"{result['protocol']}: wall time, and NDCG@10 of each seed")
+def _tabulate_extras(extras: Mapping[str, Mapping[str, float | None]]) -> Table:
+    names = list(next(iter(extras.values())))
+    table = Table()
     table.add_column("arm")
-    for heading in ("fit, s", "ask, s", "NDCG@10 by seed", "spread"):
-        table.add_column(heading, justify="right")
+    for name in names:
+        table.add_column(name.replace("_", " "), justify="right")
+    for arm, values in extras.items():
+        table.add_row(arm, *("–" if values[name] is None else format_number(values[name]) for name in names))
+    return table
+
+
+def _tabulate_times(result: Mapping[str, Any]) -> Table:
     group = next(iter(result["groups"].values()))
+    metric = next(name for name in METRICS if name in next(iter(group["arms"].values())))
+    table = Table(title=f"{result['protocol']}: wall time, and {METRICS[metric]} of each seed")
+    table.add_column("arm")
+    for heading in ("fit, s", "ask, s", "by seed", "spread"):
+        table.add_column(heading, justify="right")
     for name, arm in result["arms"].items():
-        seeds = group["seeds"][name]["ndcg_at_10"]
+        seeds = group["seeds"][name][metric]
         table.add_row(
             name,
             f"{arm['fit_seconds']:,.1f}",

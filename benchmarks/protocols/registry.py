@@ -11,6 +11,7 @@ from benchmarks.protocols.global_time import read_global_time
 from benchmarks.protocols.last_item import read_last_item
 from benchmarks.protocols.published_negatives import read_published_negatives
 from benchmarks.protocols.sampled_negatives import read_full_ranking, read_sampled_negatives
+from benchmarks.protocols.streamers import read_streamers
 from benchmarks.task import Task
 from recsys.errors import ConfigError
 
@@ -20,6 +21,7 @@ PROTOCOLS: Final[dict[str, Callable[[Path | None, HeldOut], Task]]] = {
     "P3": read_global_time,
     "P4": read_sampled_negatives,
     "P4-full": read_full_ranking,
+    "P5": read_streamers,
 }
 
 

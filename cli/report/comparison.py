@@ -1,4 +1,4 @@
-"""Writes `reports/bench-cloud-<protocol>-<task>.json` and the self-contained page beside it."""
+"""Writes a comparison of the cloud's models as `reports/bench-*.json`, and the self-contained page beside it."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import json
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.arms import ARMS
-from benchmarks.cloud import Comparison, Group
+from benchmarks.comparison import Comparison, Group
 from cli.report.figures import plot_bars, plot_rows
 from cli.report.page import format_interval, render
 from cli.table import METRICS
@@ -16,9 +15,11 @@ from recsys.storage.atomic import write_file
 _PLAIN: Final = "#9aa5b1"
 _COLOURS: Final = {
     "transitions": "#5b7083",
+    "liked_before": "#3a7ca5",
     "blend": "#3a7ca5",
     "tandem_retrieval": "#2a9d8f",
     "tandem_ranker": "#e07a3f",
+    "tandem_like": "#c8553d",
 }
 _LEAST_S: Final = 0.01
 """Shorter times are drawn as this: the scale is logarithmic."""
@@ -34,7 +35,7 @@ def write_comparison(comparison: Comparison, directory: Path) -> tuple[Path, Pat
     Raises:
       WorkspaceError: If they cannot be written.
     """
-    name = f"bench-cloud-{comparison.task.protocol}-{comparison.task.fingerprint}"
+    name = f"bench-cloud-{comparison.head['protocol']}-{comparison.head['task_fingerprint']}"
     json_path, html_path = directory / f"{name}.json", directory / f"{name}.html"
     write_file(json_path, (json.dumps(comparison.to_json(), indent=1) + "\n").encode())
     write_file(html_path, render_comparison(comparison).encode())
@@ -47,38 +48,36 @@ def render_comparison(comparison: Comparison) -> str:
 
 
 def _view(comparison: Comparison) -> dict[str, Any]:
-    result = comparison.to_json()
     times = [
-        (ARMS[name].label, _colour(name), max(arm["fit_seconds"] + arm["score_seconds"], _LEAST_S))
-        for name, arm in result["arms"].items()
+        (arm.label, _colour(name), max(arm.fit_seconds + arm.score_seconds, _LEAST_S))
+        for name, arm in comparison.arms.items()
     ]
+    metrics = _metrics(comparison)
     return {
-        "result": result,
-        "headline": _headline(comparison),
+        "result": comparison.to_json(),
+        "headline": _headline(comparison, metrics[0]),
         "groups": [
-            (name, group, _figures(group, comparison.task.references[0])) for name, group in comparison.groups.items()
+            (name, group, [(METRICS[metric], _plot(comparison, group, metric)) for metric in metrics])
+            for name, group in comparison.groups.items()
         ],
-        "metrics": {
-            metric: label
-            for metric, label in METRICS.items()
-            if any(metric in arm for group in comparison.groups.values() for arm in group.arms.values())
-        },
-        "labels": {name: ARMS[name].label for name in comparison.runs},
+        "metrics": {metric: METRICS[metric] for metric in metrics},
+        "labels": {name: arm.label for name, arm in comparison.arms.items()},
         "times": plot_bars(times, "seconds to fit and to answer all requests"),
         "format_interval": format_interval,
         "format_seeds": _format_seeds,
-        "format_pair": _format_pair,
     }
 
 
-def _figures(group: Group, reference: str) -> list[tuple[str, str]]:
-    metrics = [metric for metric in METRICS if any(metric in arm for arm in group.arms.values())]
-    return [(METRICS[metric], _plot(group, metric, reference)) for metric in metrics]
+def _metrics(comparison: Comparison) -> list[str]:
+    """What was measured, in the order of the tables; the first is the one that counts most."""
+    measured = {metric for group in comparison.groups.values() for arm in group.arms.values() for metric in arm}
+    return [metric for metric in METRICS if metric in measured]
 
 
-def _plot(group: Group, metric: str, reference: str) -> str:
-    rows = [(ARMS[name].label, _colour(name), arm[metric]) for name, arm in group.arms.items()]
-    return plot_rows(rows, group.arms[reference][metric].mean if reference in group.arms else None)
+def _plot(comparison: Comparison, group: Group, metric: str) -> str:
+    rows = [(comparison.arms[name].label, _colour(name), arm[metric]) for name, arm in group.arms.items()]
+    reference = group.arms.get(comparison.references[0])
+    return plot_rows(rows, None if reference is None else reference[metric].mean)
 
 
 def _colour(arm: str) -> str:
@@ -89,22 +88,16 @@ def _format_seeds(values: list[float]) -> str:
     return " · ".join(f"{value:.4f}" for value in values)
 
 
-def _format_pair(pair: str) -> str:
-    left, right = pair.split("-")
-    return f"{ARMS[left].label} − {ARMS[right].label}"
-
-
-def _headline(comparison: Comparison) -> str:
-    """The best arm of the first group, by NDCG@10."""
+def _headline(comparison: Comparison, metric: str) -> str:
+    """The best arm of the first group."""
     group = next(iter(comparison.groups.values()))
-    best = max(group.arms, key=lambda name: group.arms[name]["ndcg_at_10"].mean)
-    text = (
-        f"{comparison.task.protocol}: {ARMS[best].label} leads with NDCG@10 {group.arms[best]['ndcg_at_10'].mean:.4f}"
-    )
-    reference = comparison.task.references[0]
-    difference = group.differences.get(f"{best}-{reference}")
+    best = max(group.arms, key=lambda name: group.arms[name][metric].mean)
+    labels = {name: arm.label for name, arm in comparison.arms.items()}
+    mean = group.arms[best][metric].mean
+    text = f"{comparison.head['protocol']}: {labels[best]} leads with {METRICS[metric]} {mean:.4f}"
+    difference = group.differences.get(f"{best}-{comparison.references[0]}")
     if difference is None:
         return f"{text}."
-    gain = difference["ndcg_at_10"]
+    gain = difference[metric]
     sure = "the interval lies above 0" if gain.low > 0 else "the interval holds 0"
-    return f"{text}, {gain.mean:+.4f} on {ARMS[reference].label}; {sure}."
+    return f"{text}, {gain.mean:+.4f} on {labels[comparison.references[0]]}; {sure}."

@@ -132,9 +132,25 @@ class CloudModel:
           candidates: `[num_candidates]` int32 item indexes.
           scores: `[num_candidates]` float32 retrieval scores.
         """
+        return self.judge(query, history, candidates, scores)["score"]
+
+    def judge(
+        self, query: Float32Array, history: Int32Array, candidates: Int32Array, scores: Float32Array
+    ) -> dict[str, Float32Array]:
+        """Returns all that the ranker says of each candidate, `[num_candidates]` float32 each.
+
+        `score` orders them; each task that it was trained for has a calibrated probability under its name.
+
+        Args:
+          query: `[dim]` float32.
+          history: `[num]` int32 item indexes, oldest first.
+          candidates: `[num_candidates]` int32 item indexes.
+          scores: `[num_candidates]` float32 retrieval scores.
+        """
         padded = pad_history(history, self.encoder.history_length)
         features = ranking_features(candidates[None], scores[None], padded[None], self.catalogue, self.vectors)
-        return self.ranker(query=query[None], candidates=self.vectors[candidates][None], features=features)["score"][0]
+        outputs = self.ranker(query=query[None], candidates=self.vectors[candidates][None], features=features)
+        return {name: values[0] for name, values in outputs.items()}
 
     def _allowed(self, surface: Surface, now_ms: int) -> tuple[BoolArray, dict[int, str]]:
         allowed = self.catalogue.on_surface(surface).copy()

@@ -16,12 +16,13 @@ from recsys.errors import ConfigError
 
 
 def test_an_unknown_protocol_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(ConfigError, match=r"out of P1, P2, P3, P4, P4-full.*, got 'P9'"):
+    with pytest.raises(ConfigError, match=r"out of P1, P2, P3, P4, P4-full, P5, got 'P9'"):
         read_task("P9", None)
 
 
 def read(protocol: str, real_data: Path) -> Task:
-    return read_task(protocol, real_data / ("movielens-1m" if protocol in ("P1", "P2") else "movielens-100k"))
+    folders = {"P1": "movielens-1m", "P2": "movielens-1m", "P5": "twitch"}
+    return read_task(protocol, real_data / folders.get(protocol, "movielens-100k"))
 
 
 @pytest.mark.parametrize(
@@ -72,6 +73,14 @@ def test_p3_asks_69_warm_users_apart(real_data: Path) -> None:
         "since validation": 21,
         "cold": 76,
     }
+
+
+def test_a_fifth_of_the_streamers_of_each_viewer_is_held_out_always_the_same(real_data: Path) -> None:
+    task, again = read("P5", real_data), read("P5", real_data)
+    assert task.fingerprint == again.fingerprint
+    assert (task.log.num_users, len(task.requests)) == (23_787, 23_787)
+    tested, known = np.diff(task.requests.offsets), np.diff(task.log.offsets)
+    assert (tested == np.round((tested + known) * 0.2)).all()
 
 
 def test_transitions_on_p2_and_recent_popularity_on_p3_have_their_known_figures(real_data: Path) -> None:

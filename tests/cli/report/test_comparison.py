@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.cloud import Comparison, compare_models
+from benchmarks.cloud import compare_models
+from benchmarks.comparison import Comparison
 from cli.comparison import tabulate_comparison
 from cli.console import print_to
 from cli.report.comparison import render_comparison, write_comparison
@@ -33,8 +34,8 @@ def test_the_page_shows_every_arm_difference_and_fingerprint(comparison: Compari
     for text in (
         "item transitions − blend",
         f"{interval.mean:.4f} [{interval.low:.4f}, {interval.high:.4f}]",
-        comparison.task.split.fingerprint,
-        comparison.task.fingerprint,
+        comparison.head["split_fingerprint"],
+        comparison.head["task_fingerprint"],
         "Recall@100",
         "Everybody: 4 people",
     ):
@@ -50,7 +51,7 @@ def test_the_page_loads_nothing_from_anywhere(comparison: Comparison) -> None:
 
 def test_the_report_is_named_by_protocol_and_task_and_holds_the_result(comparison: Comparison, tmp_path: Path) -> None:
     json_path, html_path = write_comparison(comparison, tmp_path)
-    assert json_path.name == f"bench-cloud-T-{comparison.task.fingerprint}.json"
+    assert json_path.name == f"bench-cloud-T-{comparison.head['task_fingerprint']}.json"
     assert json.loads(json_path.read_text()) == json.loads(json.dumps(comparison.to_json()))
     assert html_path.read_text() == render_comparison(comparison)
 

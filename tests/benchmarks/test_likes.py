@@ -1,0 +1,127 @@
+"""Like against dislike: counts that can be checked on paper, and Tandem's real pipelines on a few people."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from benchmarks.baselines.likes import score_like_rate, score_liked_before, score_logistic
+from benchmarks.comparison import Comparison
+from benchmarks.judgements import Judgements
+from benchmarks.likes import compare_likes
+from data.dataset import raw_event_schema
+from data.split import hold_out
+from recsys.config import CloudSettings, RankerSettings, RetrievalSettings
+from recsys.progress import Silent
+from tests.benchmarks.tasks import make_dataset
+
+SETTINGS = CloudSettings(
+    retrieval=RetrievalSettings(dim=8, history_length=8, num_blocks=1, max_epochs=1),
+    ranker=RankerSettings(max_epochs=1),
+)
+
+
+def make_judgements(rows: list[tuple[int, int, bool, bool]], num_items: int) -> Judgements:
+    """Rows of (user, item, liked, tested), a second apart, the users together."""
+    dataset = make_dataset([[] for _ in range(1 + max(user for user, *_ in rows))], num_items)
+    events = [
+        {
+            "event_id": f"e{place:04d}",
+            "user_id": f"u{user}",
+            "item_id": f"i{item}",
+            "action": "like" if liked else "dislike",
+            "surface": "feed",
+            "timestamp_ms": 1_000 * place,
+        }
+        for place, (user, item, liked, _) in enumerate(rows)
+    ]
+    table = pa.Table.from_pylist(events, schema=raw_event_schema())
+    users, items, liked, tested = (np.array(column) for column in zip(*rows, strict=True))
+    return Judgements(
+        protocol="T",
+        title="tiny",
+        dataset=type(dataset)(**{**vars(dataset), "events": table}),
+        split=hold_out(table, tested, "given"),
+        user_ids=tuple(dataset.users.column("user_id").to_pylist()),
+        item_ids=tuple(dataset.items.column("item_id").to_pylist()),
+        users=users.astype(np.int64),
+        items=items.astype(np.int32),
+        times_ms=1_000 * np.arange(len(rows)),
+        liked=liked,
+        tested=tested,
+    )
+
+
+KNOWN = [(0, 0, True, False), (0, 1, False, False), (1, 0, True, False), (1, 0, False, False)]
+TESTED = [(1, 0, True, True), (1, 1, False, True), (1, 2, True, True)]
+
+
+def test_only_what_is_known_is_counted() -> None:
+    task = make_judgements([*KNOWN, *TESTED], num_items=3)
+    assert task.known_likes.tolist() == [2, 0, 0]
+    assert task.known_dislikes.tolist() == [1, 1, 0]
+    assert score_liked_before(task).tolist() == [1, 0, 0]
+
+
+def test_a_like_rate_is_drawn_to_the_overall_one() -> None:
+    # Two of four known rows are likes; two rows at that rate are added: (2 + 1) / (3 + 2), (0 + 1) / (1 + 2), 1 / 2.
+    scores = score_like_rate(make_judgements([*KNOWN, *TESTED], num_items=3))
+    assert scores.tolist() == pytest.approx([3 / 5, 1 / 3, 1 / 2])
+
+
+def test_the_regression_learns_that_liked_videos_are_liked_again() -> None:
+    known = [(user, item, item % 2 == 0, False) for user in range(20) for item in range(4)]
+    scores = score_logistic(make_judgements([*known, (0, 0, True, True), (0, 1, False, True)], num_items=4))
+    assert scores[0] > 0 > scores[1]
+
+
+def test_the_regression_knows_of_a_row_only_what_came_before_it() -> None:
+    # Each video is judged once: nothing precedes any row, so that all known rows look alike and no weight is learned.
+    known = [(0, item, item % 2 == 0, False) for item in range(6)]
+    scores = score_logistic(make_judgements([*known, (0, 0, True, True), (0, 1, False, True)], num_items=6))
+    assert scores == pytest.approx([0.0, 0.0], abs=1e-6)
+
+
+@pytest.fixture(scope="module")
+def comparison(tmp_path_factory: pytest.TempPathFactory) -> Comparison:
+    rng = np.random.default_rng(0)
+    rows = [
+        (user, int(item), bool((item + user) % 3), place >= 9)
+        for user in range(30)
+        for place, item in enumerate(rng.permutation(20)[:14])
+    ]
+    task = make_judgements(rows, num_items=25)
+    return compare_likes(task, tmp_path_factory.mktemp("bench"), SETTINGS, [0], Silent())
+
+
+def test_every_arm_has_its_auc_per_person_and_the_two_others(comparison: Comparison) -> None:
+    result = json.loads(json.dumps(comparison.to_json(), allow_nan=False))
+    arms = ["liked_before", "like_rate", "logistic", "tandem_retrieval", "tandem_ranker", "tandem_like"]
+    assert list(result["arms"]) == arms
+    group = result["groups"]["all"]
+    assert group["num_requests"] == 30
+    for arm in arms:
+        assert 0 < group["arms"][arm]["user_auc"]["mean"] < 1
+        assert set(group["extras"][arm]) == {"gauc", "pooled_auc", "num_users_skipped"}
+    assert set(group["differences"]) == {
+        *(f"{arm}-liked_before" for arm in arms[1:]),
+        "tandem_ranker-tandem_retrieval",
+    }
+
+
+def test_an_arm_that_knows_nothing_stands_at_one_half(tmp_path: Path) -> None:
+    known = [(user, 0, True, False) for user in range(12)]
+    tested = [(user, item, item == 1, True) for user in range(12) for item in (1, 2)]
+    rows = sorted([*known, *tested])
+    with_history = [row for user in range(12) for row in [(user, 3, True, False), (user, 4, True, False)]]
+    task = make_judgements(sorted([*rows, *with_history], key=lambda row: (row[0], row[3])), num_items=5)
+    result = compare_likes(task, tmp_path, SETTINGS, [0], Silent())
+    # Nobody liked videos 1 and 2 before, so that all that is tested belongs to the group of such videos.
+    assert result.groups["videos never liked before"].num_requests == 12
+    for group in result.groups.values():
+        assert group.arms["liked_before"]["user_auc"].mean == 0.5
+        assert group.extras["liked_before"]["pooled_auc"] == 0.5
