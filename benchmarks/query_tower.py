@@ -8,22 +8,20 @@ item counts; on the live surface streamers are watched again.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
 
+from benchmarks.heldout import HeldoutEvent, heldout_events
 from federated.simulation.population import Population
-from federated.simulation.replay import HELDOUT, UserLog
 from pipelines.training.requests import target_ranks
 from recsys.cascade.cloud import CloudModel
 from recsys.cascade.rerank import QueryEncoder
-from recsys.contracts.arrays import Float32Array, Int32Array
+from recsys.contracts.arrays import Float32Array
 from recsys.contracts.bundle import QUERY_TOWER_FILE, QUERY_TOWER_INT8_FILE
-from recsys.contracts.events import SURFACE_CODES, Surface
 from recsys.errors import WorkspaceError
-from recsys.features.catalogue import Catalogue
 from recsys.metrics.intervals import Interval, compare
 from recsys.metrics.ranking import hit_at, ndcg_at
 from recsys.progress import Progress
@@ -33,22 +31,6 @@ from recsys.storage.workspace import Workspace
 TOWERS: Final = {"float": QUERY_TOWER_FILE, "int8": QUERY_TOWER_INT8_FILE}
 METRICS: Final = {"recall_at_100": (hit_at, 100), "ndcg_at_10": (ndcg_at, 10)}
 TIMED_CALLS: Final = 500
-_SURFACES: Final = {code: Surface(name) for name, code in SURFACE_CODES.items()}
-
-
-@dataclass(frozen=True)
-class HeldoutEvent:
-    """One request: what the device knows, and what the person chose next.
-
-    Attributes:
-      history: `[num]` int32 item indexes, oldest first.
-      target: Item index.
-      surface: Where it was chosen.
-    """
-
-    history: Int32Array
-    target: int
-    surface: Surface
 
 
 def bench_query_tower(
@@ -90,17 +72,6 @@ def bench_query_tower(
     for name, file in TOWERS.items():
         result["towers"][name]["size_bytes"] = manifest.files[file].size_bytes
     return {"bundle_version": manifest.version, "dataset": manifest.dataset, "seed": seed, **result}
-
-
-def heldout_events(log: UserLog, catalogue: Catalogue) -> Iterator[HeldoutEvent]:
-    """Yields the held-out positives of one person whose item can be ranked, in the order of time."""
-    rows = np.flatnonzero(log.positive)
-    items = log.item_indexes[rows]
-    for place in np.flatnonzero(log.parts[rows] == HELDOUT):
-        target = int(items[place])
-        surface = _SURFACES[int(catalogue.surfaces[target])]
-        if surface is Surface.LIVE or target not in items[:place]:
-            yield HeldoutEvent(items[:place], target, surface)
 
 
 @dataclass
@@ -152,10 +123,7 @@ class _Comparison:
 
     def _rank(self, event: HeldoutEvent, query: Float32Array) -> int:
         scores = self.cloud.vectors @ query
-        allowed = self.cloud.catalogue.on_surface(event.surface).copy()
-        if event.surface is Surface.FEED:
-            allowed[event.history] = False
-        scores[~allowed] = -np.inf
+        scores[~event.allowed(self.cloud.catalogue)] = -np.inf
         return int(target_ranks(scores[None], np.array([event.target], np.int32))[0])
 
 

@@ -20,10 +20,12 @@ class ItemBatch:
 
     Attributes:
       item_index: `[num]` int32.
+      trained_index: `[num]` int32, the same, or 0 where training knew nothing of the item but its content.
       categories: `[num, MAX_CATEGORIES]` int32, 0 is padding.
     """
 
     item_index: Int32Array
+    trained_index: Int32Array
     categories: Int32Array
 
 
@@ -56,12 +58,12 @@ class ItemTowerHandler(ModelHandler[ItemBatch, VectorBatch, Tower]):
     ) -> Iterator[VectorBatch]:
         """Yields the vectors of each batch of items."""
         for items in batch:
-            vectors = model(item_index=items.item_index, categories=items.categories)["vector"]
+            vectors = model(item_index=items.trained_index, categories=items.categories)["vector"]
             yield VectorBatch(items.item_index, round_to_float16(vectors))
 
     def get_num_bytes(self, batch: Sequence[ItemBatch]) -> int:
         """Returns the size of the inputs, for Beam's metrics."""
-        return sum(items.item_index.nbytes + items.categories.nbytes for items in batch)
+        return sum(items.item_index.nbytes + items.trained_index.nbytes + items.categories.nbytes for items in batch)
 
     def get_metrics_namespace(self) -> str:
         """The name under which Beam keeps the metrics."""

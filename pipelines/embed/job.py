@@ -40,13 +40,13 @@ class ReadItems(beam.DoFn):
         """Returns the batch of items that begins at an item index."""
         catalogue = self._catalogue
         indexes = np.arange(element, min(element + self._batch_items, catalogue.num_items + 1), dtype=np.int32)
-        return [ItemBatch(indexes, catalogue.categories[indexes])]
+        return [ItemBatch(indexes, catalogue.trained_indexes[indexes], catalogue.categories[indexes])]
 
 
 def embed(
     vocabulary: Path, tower: Path, output_dir: Path, flags: Sequence[str] = (), batch_items: int = BATCH_ITEMS
 ) -> EmbeddingSnapshot:
-    """Writes the vectors of all items to `embeddings.parquet`.
+    """Writes the vectors of all items to `embeddings.parquet`; what training never saw is placed by its content.
 
     Args:
       vocabulary: `vocabulary.parquet` of the prepare stage.

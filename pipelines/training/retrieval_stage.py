@@ -104,12 +104,13 @@ class Encoder:
     def embed(self, catalogue: Catalogue) -> Float32Array:
         """Returns all item vectors, `[num_items + 1, dim]` float32, row 0 zero.
 
-        They are rounded to what float16 holds, as they will be served.
+        They are as they will be served: rounded to what float16 holds, and placed by content alone where training saw
+        no positive of the item.
         """
         vectors = np.zeros((catalogue.num_items + 1, self._model.item_tower.dim), np.float32)
         for start in range(1, len(vectors), _ITEM_ROWS):
             rows = np.arange(start, min(start + _ITEM_ROWS, len(vectors)), dtype=np.int32)
-            vectors[rows] = self._model.item_tower(rows, catalogue.categories[rows]).numpy()
+            vectors[rows] = self._model.item_tower(catalogue.trained_indexes[rows], catalogue.categories[rows]).numpy()
         return vectors.astype(np.float16).astype(np.float32)
 
     def encode(self, histories: Int32Array, vectors: Float32Array) -> Float32Array:

@@ -89,6 +89,16 @@ class Catalogue:
         return len(self.item_ids)
 
     @cached_property
+    def trained_indexes(self) -> Int32Array:
+        """`[num_items + 1]` int32: the index by which the item tower knows each item.
+
+        It is 0 where training saw no positive event of the item: its row of the id table was never learned, or only
+        pushed away from everybody, and the tower places such an item by its content alone.
+        """
+        own = np.arange(self.num_items + 1, dtype=np.int32)
+        return np.where(self.positives > 0, own, 0).astype(np.int32)
+
+    @cached_property
     def _index_by_id(self) -> dict[str, int]:
         return {item_id: index for index, item_id in enumerate(self.item_ids, start=1)}
 

@@ -1,15 +1,11 @@
 from __future__ import annotations
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from benchmarks.query_tower import bench_query_tower, heldout_events
-from federated.simulation.replay import CONSENTED, HELDOUT, PRIVATE, UserLog
-from recsys.cascade.cloud import CloudModel
+from benchmarks.query_tower import bench_query_tower
 from recsys.contracts import bundle as names
-from recsys.contracts.events import ACTION_CODES, SURFACE_CODES, Surface
 from recsys.errors import BundleError, WorkspaceError
 from recsys.progress import Silent
 from recsys.storage.registry import BundleRegistry
@@ -17,45 +13,9 @@ from tests.bundles import bundled_workspace, own_workspace  # noqa: F401
 from tests.serving.test_engine import publish_with
 
 
-def make_log(catalogue, rows):
-    """Rows of (item_index, action, part), in the order of time."""
-    items, actions, parts = zip(*rows, strict=True)
-    items = np.array(items, np.int32)
-    return UserLog(
-        "ada",
-        "mid",
-        items,
-        np.array([ACTION_CODES[action] for action in actions], np.int8),
-        catalogue.surfaces[items],
-        np.arange(len(rows), dtype=np.int64),
-        np.array(parts, np.int8),
-    )
-
-
 @pytest.fixture(scope="module")
 def result(bundled_workspace):  # noqa: F811
     return bench_query_tower(bundled_workspace, seed=0, progress=Silent())
-
-
-def test_an_event_knows_all_earlier_positives_and_feed_items_count_once(bundled_workspace):  # noqa: F811
-    catalogue = CloudModel.load(BundleRegistry(bundled_workspace).current()).catalogue
-    feed = np.flatnonzero(catalogue.surfaces == SURFACE_CODES["feed"])[:3].tolist()
-    live = int(np.flatnonzero(catalogue.surfaces == SURFACE_CODES["live"])[0])
-    log = make_log(
-        catalogue,
-        [
-            (feed[0], "click", CONSENTED),
-            (live, "click", PRIVATE),
-            (feed[1], "impression", HELDOUT),
-            (feed[1], "click", HELDOUT),
-            (feed[0], "click", HELDOUT),
-            (live, "click", HELDOUT),
-        ],
-    )
-    first, second = heldout_events(log, catalogue)
-    assert (first.target, first.surface, first.history.tolist()) == (feed[1], Surface.FEED, [feed[0], live])
-    assert (second.target, second.surface) == (live, Surface.LIVE)
-    assert second.history.tolist() == [feed[0], live, feed[1], feed[0]]
 
 
 def test_towers_whose_weights_are_too_few_to_be_rounded_lose_nothing(result):

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from cli.bench import format_interval, tabulate_kills, tabulate_towers
+from cli.bench import format_interval, tabulate_cold, tabulate_kills, tabulate_towers
 from cli.console import print_to
 from tests.cli.conftest import Run
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
-COMMANDS = ("query-tower", "cloud", "survival", "likes")
+COMMANDS = ("query-tower", "cloud", "survival", "likes", "cold")
 
 
 def test_the_help_lists_every_benchmark_with_its_whole_line(tandem: Run) -> None:
@@ -32,8 +32,9 @@ def test_every_benchmark_has_an_example_and_the_options_they_share(name: str, ta
         assert text in run.stdout, text
 
 
-def test_a_benchmark_of_a_bundle_names_the_command_that_makes_one(tandem: Run) -> None:
-    run = tandem("bench", "query-tower", "--workspace", "nowhere")
+@pytest.mark.parametrize("name", ["query-tower", "cold"])
+def test_a_benchmark_of_an_empty_workspace_names_the_command_that_fills_it(name: str, tandem: Run) -> None:
+    run = tandem("bench", name, "--workspace", "nowhere")
     assert run.returncode == 4
     assert "Run `tandem " in run.stderr.splitlines()[-1]
 
@@ -98,3 +99,23 @@ def test_a_comparison_on_real_data_is_told_written_and_gone_on_with(tandem: Run,
     again = tandem(*command, "--workspace", str(tmp_path / "w"))
     assert again.stderr.count("kept from an earlier run") == 2
     assert "P3 MovieLens 100K, global time split 80/10/10, full ranking, warm: 69 people" in again.stdout
+
+
+def test_the_table_of_cold_items_has_a_row_for_each_arm_and_difference() -> None:
+    names = ("recall_at_100", "hidden_recall_at_10", "hidden_recall_at_100")
+    metrics = {name: {"mean": 0.5, "low": 0.4, "high": 0.6} for name in names}
+    result = {
+        "dataset": "synthetic",
+        "num_events": 9,
+        "num_users": 7,
+        "num_hidden": 3,
+        "num_items": 30,
+        "arms": {"tandem": metrics, "random": metrics},
+        "differences": {"tandem-random": metrics},
+    }
+    stream = io.StringIO()
+    print_to(stream, tabulate_cold(result))
+    rows = {line.split("│")[1].strip(): line for line in stream.getvalue().splitlines() if line.startswith("│")}
+    assert list(rows) == ["tandem", "random", "tandem − random"]
+    assert rows["tandem"].count("0.5000  0.4000 … 0.6000") == 3
+    assert rows["tandem − random"].count("+0.5000  +0.4000 … +0.6000") == 3

@@ -53,6 +53,10 @@ def test_padding_belongs_to_no_surface():
     assert build_catalogue().on_surface(Surface.LIVE).tolist() == [False, False, False, True]
 
 
+def test_the_tower_knows_an_item_by_its_index_only_where_training_saw_a_positive():
+    assert build_catalogue().trained_indexes.tolist() == [0, 1, 0, 3]
+
+
 def test_vectors_are_aligned_by_id_with_a_zero_row_for_padding():
     snapshot = EmbeddingSnapshot(("a", "b", "s"), np.asarray([[1], [2], [3]], np.float32))
     assert build_catalogue().align(snapshot).tolist() == [[0], [1], [2], [3]]

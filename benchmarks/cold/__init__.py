@@ -1,0 +1,1 @@
+"""Items that training never saw: how well does their content place them?"""
