@@ -98,7 +98,7 @@ class _Run:
             )
         counted = self._told(self._count(prepared))
         retrieved = self._told(self._retrieve(prepared))
-        ranked = self._told(self._rank(prepared, retrieved))
+        ranked = self._told(self._rank(prepared, counted, retrieved))
         device = self._told(self._shape_device())
         embedded = self._told(self._embed(prepared, retrieved))
         indexed = self._told(self._index(prepared, retrieved, embedded))
@@ -161,20 +161,22 @@ class _Run:
 
         return run_stage(self.workspace.models, "retrieval", RETRIEVAL_VERSION, inputs, build)
 
-    def _rank(self, prepared: Stage, retrieved: Stage) -> Stage:
+    def _rank(self, prepared: Stage, counted: Stage, retrieved: Stage) -> Stage:
         self.progress.stage("training the ranker")
         inputs = {
             "examples": prepared.checksums(f"{EVENTS}/*.parquet", VOCABULARY),
+            "statistics": counted.checksums(names.ITEM_TO_ITEM_FILE),
             "retrieval": retrieved.checksums(_RETRIEVAL_WEIGHTS),
             "settings": self.settings.ranker.model_dump(mode="json"),
             "seed": self.seed,
         }
 
         def build(folder: Path) -> None:
-            from pipelines.training.stage import train_ranker
+            from pipelines.training.stage import RankerSources, train_ranker
 
             trail = self._trail(folder)
-            train_ranker(prepared.folder, retrieved.folder, folder, self.settings, self.seed, self.progress, trail)
+            sources = RankerSources(prepared.folder, counted.folder, retrieved.folder)
+            train_ranker(sources, folder, self.settings, self.seed, self.progress, trail)
 
         return run_stage(self.workspace.models, "ranker", RANKER_VERSION, inputs, build)
 

@@ -95,6 +95,7 @@ def build_workspace(root: Path) -> Bundle:
         names.ITEMS_FILE: workspace.items,
         names.ROOMS_FILE: workspace.rooms,
         names.VOCABULARY_FILE: _parquet(vocabulary),
+        names.ITEM_TO_ITEM_FILE: _parquet(_count_statistics(histories, catalogue)),
         **towers,
     }
     vectors = _embed(towers[names.ITEM_TOWER_FILE], catalogue)
@@ -158,6 +159,25 @@ def _vocabulary(workspace: Workspace, histories: dict[str, list[str]]) -> pa.Tab
     ]
     metadata = {"num_categories": str(len(labels))}
     return pa.Table.from_pylist(rows, schema=VOCABULARY_SCHEMA).replace_schema_metadata(metadata)
+
+
+def _count_statistics(histories: dict[str, list[str]], catalogue: Catalogue) -> pa.Table:
+    from pipelines.statistics import pairs, weights
+    from pipelines.statistics.histories import Histories, keep_distinct
+
+    lists = [catalogue.index_of(history) for history in histories.values()]
+    people = Histories(np.cumsum([0, *map(len, lists)]), np.concatenate(lists))
+    distinct, width = keep_distinct(people, 1_000), catalogue.num_items + 1
+    choices, users = pairs.count_items(people, distinct, width)
+    followed = pairs.count_transitions(people, width, 30, 0.8)
+    together = pairs.count_co_occurrences(distinct, width)
+    solved, ease = weights.solve_ease(together, width, 400.0)
+    kinds = (
+        ("transitions", followed.keys, weights.weigh_transitions(followed, choices, 0.15)),
+        ("co_occurrence", together.keys, weights.weigh_co_occurrences(together, users)),
+        ("ease", solved, ease),
+    )
+    return pa.concat_tables([weights.keep_strongest(kind, keys, ties, width, 50) for kind, keys, ties in kinds])
 
 
 def _export_towers(catalogue: Catalogue) -> dict[str, bytes]:

@@ -17,6 +17,7 @@ from recsys.config import RankerSettings
 from recsys.contracts.arrays import Float32Array, Int32Array, Int64Array
 from recsys.errors import TrainingError
 from recsys.features.catalogue import Catalogue
+from recsys.features.item_to_item import HISTORY_LENGTH, ItemToItem
 from recsys.features.ranking import RANKING_FEATURES, ranking_features
 from recsys.models.ranker import Ranker
 from recsys.models.retrieval import RetrievalModel
@@ -68,7 +69,12 @@ class RankerReport:
 
 
 def build_lists(
-    requests: Requests, sequences: Sequences, retrieval: RetrievalModel, catalogue: Catalogue, num_candidates: int
+    requests: Requests,
+    sequences: Sequences,
+    retrieval: RetrievalModel,
+    catalogue: Catalogue,
+    statistics: ItemToItem,
+    num_candidates: int,
 ) -> tuple[CandidateLists, Float32Array]:
     """Returns the lists of some requests, and the item vectors `[num_items + 1, dim]` float32 they speak of.
 
@@ -77,6 +83,7 @@ def build_lists(
       sequences: Their histories.
       retrieval: Trained.
       catalogue: Items.
+      statistics: Counted over the training period.
       num_candidates: Length of a list; less where the catalogue is smaller.
     """
     encoder = Encoder(retrieval)
@@ -89,7 +96,8 @@ def build_lists(
     scores = np.zeros((len(requests), count), np.float32)
     for rows, all_scores in score_catalogue(requests, sequences, queries, vectors, catalogue):
         candidates[rows], scores[rows] = _best(all_scores, count)
-    features = _features(candidates, scores, histories, catalogue, vectors)
+    past = sequences.padded_histories(requests.users, requests.places, HISTORY_LENGTH)
+    features = _features(candidates, scores, past, catalogue, vectors, statistics)
     is_choice = candidates == requests.targets[:, None]
     labels = np.where(is_choice.any(axis=1), is_choice.argmax(axis=1), -1)
     return CandidateLists(requests.users, queries, candidates, features, labels), vectors
@@ -154,7 +162,12 @@ def _best(scores: Float32Array, count: int) -> tuple[Int32Array, Float32Array]:
 
 
 def _features(
-    candidates: Int32Array, scores: Float32Array, histories: Int32Array, catalogue: Catalogue, vectors: Float32Array
+    candidates: Int32Array,
+    scores: Float32Array,
+    histories: Int32Array,
+    catalogue: Catalogue,
+    vectors: Float32Array,
+    statistics: ItemToItem,
 ) -> Float32Array:
     """Ranking features of lists of any lengths, each seen alone as the server sees it; zero where a list has ended."""
     features = np.zeros((*candidates.shape, len(RANKING_FEATURES)), np.float32)
@@ -164,7 +177,7 @@ def _features(
         for part in _parts(len(rows_of_length), _FEATURE_ROWS):
             rows = rows_of_length[part]
             features[rows, :length] = ranking_features(
-                candidates[rows, :length], scores[rows, :length], histories[rows], catalogue, vectors
+                candidates[rows, :length], scores[rows, :length], histories[rows], catalogue, vectors, statistics
             )
     return features
 

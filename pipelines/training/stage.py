@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import tensorflow as tf
 
 from pipelines.training.examples import Sequences, read_catalogue, read_sequences
@@ -19,6 +21,7 @@ from pipelines.training.trail import Trail
 from recsys.config import CloudSettings, DeviceSettings, RetrievalSettings
 from recsys.contracts import bundle as names
 from recsys.features.catalogue import Catalogue
+from recsys.features.item_to_item import ItemToItem
 from recsys.models.device_tower import build_device_tower
 from recsys.models.export import export_device_tower, export_item_tower, export_ranker
 from recsys.models.ranker import Ranker
@@ -64,9 +67,23 @@ def train_retrieval(
     return metrics
 
 
+@dataclass(frozen=True)
+class RankerSources:
+    """What the ranker learns from.
+
+    Attributes:
+      examples: what the prepare stage wrote.
+      statistics: what the statistics stage wrote.
+      retrieval: what `train_retrieval` wrote, with the same settings of retrieval.
+    """
+
+    examples: Path
+    statistics: Path
+    retrieval: Path
+
+
 def train_ranker(
-    examples_dir: Path,
-    retrieval_dir: Path,
+    sources: RankerSources,
     output_dir: Path,
     settings: CloudSettings,
     seed: int,
@@ -76,8 +93,7 @@ def train_ranker(
     """Fits the ranker on what retrieval proposes and writes it, its weights, and the returned metrics as JSON.
 
     Args:
-      examples_dir: What the prepare stage wrote.
-      retrieval_dir: What `train_retrieval` wrote, with the same settings of retrieval.
+      sources: Of examples, statistics and candidates.
       output_dir: Made if absent.
       settings: Sizes and limits.
       seed: As of `train_retrieval`.
@@ -87,14 +103,15 @@ def train_ranker(
     Raises:
       TrainingError: If there are too few examples, or the loss diverges.
       BundleError: If the weights of retrieval are of another structure.
-      ContractError: If the vocabulary is none.
+      ContractError: If the vocabulary or the statistics are none.
     """
-    sequences, catalogue = read_sequences(examples_dir), read_catalogue(examples_dir)
+    sequences, catalogue = read_sequences(sources.examples), read_catalogue(sources.examples)
+    statistics = ItemToItem.from_table(pq.read_table(sources.statistics / names.ITEM_TO_ITEM_FILE), catalogue.num_items)
     retrieval = build_retrieval(catalogue, settings.retrieval, seed)
-    restore_weights(retrieval, (retrieval_dir / RETRIEVAL_WEIGHTS_FILE).read_bytes())
+    restore_weights(retrieval, (sources.retrieval / RETRIEVAL_WEIGHTS_FILE).read_bytes())
     progress.stage("retrieving candidates for the ranker")
     asked = _sample(validation_requests(sequences), settings.ranker.max_examples, seed)
-    lists, vectors = build_lists(asked, sequences, retrieval, catalogue, settings.ranker.num_candidates)
+    lists, vectors = build_lists(asked, sequences, retrieval, catalogue, statistics, settings.ranker.num_candidates)
     tf.keras.utils.set_random_seed(seed)
     ranker = Ranker(settings.retrieval.dim, settings.ranker)
     metrics = _ranker_metrics(fit_ranker(ranker, lists, vectors, settings.ranker, seed, progress, trail))

@@ -21,6 +21,7 @@ from recsys.contracts.events import Surface
 from recsys.errors import ContractError
 from recsys.features.catalogue import Catalogue
 from recsys.features.history import pad_history
+from recsys.features.item_to_item import HISTORY_LENGTH, ItemToItem
 from recsys.features.ranking import ranking_features
 from recsys.index.faiss_index import FaissIndex
 from recsys.index.protocol import CandidateIndex
@@ -56,6 +57,7 @@ class CloudModel:
     catalogue: Catalogue
     vectors: Float32Array
     rooms: RoomSchedule
+    statistics: ItemToItem
     index: CandidateIndex
     encoder: QueryEncoder
     ranker: Tower
@@ -66,7 +68,7 @@ class CloudModel:
 
         Raises:
           BundleError: If a file is no model.
-          ContractError: If vocabulary, embeddings and rooms do not fit each other.
+          ContractError: If vocabulary, embeddings, rooms and item-to-item statistics do not fit each other.
         """
         catalogue = Catalogue.from_vocabulary(_read_table(bundle, names.VOCABULARY_FILE))
         return cls(
@@ -74,6 +76,7 @@ class CloudModel:
             catalogue=catalogue,
             vectors=catalogue.align(read_snapshot(bundle.read_bytes(names.EMBEDDINGS_FILE))),
             rooms=RoomSchedule.from_table(_read_table(bundle, names.ROOMS_FILE), catalogue),
+            statistics=ItemToItem.from_table(_read_table(bundle, names.ITEM_TO_ITEM_FILE), catalogue.num_items),
             index=FaissIndex.load(bundle.path(names.INDEX_FILE)),
             encoder=QueryEncoder(bundle.read_bytes(names.QUERY_TOWER_FILE)),
             ranker=Tower(bundle.read_bytes(names.RANKER_FILE), "rank"),
@@ -147,8 +150,10 @@ class CloudModel:
           candidates: `[num_candidates]` int32 item indexes.
           scores: `[num_candidates]` float32 retrieval scores.
         """
-        padded = pad_history(history, self.encoder.history_length)
-        features = ranking_features(candidates[None], scores[None], padded[None], self.catalogue, self.vectors)
+        padded = pad_history(history, HISTORY_LENGTH)
+        features = ranking_features(
+            candidates[None], scores[None], padded[None], self.catalogue, self.vectors, self.statistics
+        )
         outputs = self.ranker(query=query[None], candidates=self.vectors[candidates][None], features=features)
         return {name: values[0] for name, values in outputs.items()}
 

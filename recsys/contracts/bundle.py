@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from recsys.errors import BundleError
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 
 ITEMS_FILE: Final = "items.parquet"
 ROOMS_FILE: Final = "rooms.parquet"

@@ -9,6 +9,7 @@ import numpy as np
 from recsys.contracts.arrays import Float32Array, Int32Array
 from recsys.features.catalogue import Catalogue
 from recsys.features.history import history_mask, standardise
+from recsys.features.item_to_item import PROFILES, ItemToItem
 
 RANKING_FEATURES: Final = (
     "retrieval_score",
@@ -19,8 +20,14 @@ RANKING_FEATURES: Final = (
     "recent_category_affinity",
     "max_similarity",
     "recent_similarity",
+    "log_transitions",
+    "raw_recent_ease",
+    *PROFILES,
 )
-"""Names of the last axis of `ranking_features`, in order."""
+"""Names of the last axis of `ranking_features`, in order; those of `PROFILES` are standardised within the list."""
+
+_FAINT_TRANSITION: Final = 1e-4
+"""Added to the transitions, so that their logarithm is finite: about what one distant pair of two rare items weighs."""
 
 _HALF_LIFE_ITEMS: Final = 5.0
 """How many items back a behaviour counts half in the recency-weighted features."""
@@ -32,20 +39,25 @@ def ranking_features(
     histories: Int32Array,
     catalogue: Catalogue,
     vectors: Float32Array,
+    statistics: ItemToItem,
 ) -> Float32Array:
     """Returns `[num_requests, num_candidates, len(RANKING_FEATURES)]` float32.
 
     Args:
       candidates: `[num_requests, num_candidates]` int32 item indexes.
       scores: `[num_requests, num_candidates]` float32 retrieval scores.
-      histories: `[num_requests, history_length]` int32, padded on the left (see `pad_history`).
+      histories: `[num_requests, history_length]` int32, padded on the left (see `pad_history`); `HISTORY_LENGTH` of
+        `recsys.features.item_to_item` is worth passing.
       catalogue: Counts and categories.
       vectors: `[num_items + 1, dim]` float32 item vectors, row 0 zero.
+      statistics: What follows what, and what is chosen together; it must not have counted the choices that the
+        features are to predict.
     """
     mask = history_mask(histories)
     recency = _recency_weights(mask)
-    similarity = np.einsum("bnd,bhd->bnh", _unit(vectors[candidates]), _unit(vectors[histories]))
+    similarity = _unit(vectors[candidates]) @ _unit(vectors[histories]).transpose(0, 2, 1)
     positives = catalogue.positives[candidates]
+    tied = dict(zip(PROFILES, np.moveaxis(statistics.score(histories, candidates), 2, 0), strict=True))
     features = (
         standardise(scores),
         np.log1p(positives),
@@ -55,6 +67,9 @@ def ranking_features(
         _category_affinity(candidates, histories, recency, catalogue),
         np.where(mask[:, None, :] > 0, similarity, -1.0).max(axis=2),
         np.einsum("bnh,bh->bn", similarity, recency),
+        np.log(tied["transitions"] + _FAINT_TRANSITION),
+        tied["recent_ease"],
+        *map(standardise, tied.values()),
     )
     return np.stack(features, axis=-1).astype(np.float32)
 

@@ -7,6 +7,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pipelines.statistics.job import count_statistics
+from recsys.config import StatisticsSettings
+from recsys.contracts.bundle import ITEM_TO_ITEM_FILE
 from recsys.contracts.events import ACTION_CODES
 from recsys.features.catalogue import VOCABULARY_SCHEMA
 
@@ -65,6 +68,13 @@ def write_circles(folder: Path) -> Path:
             item = 1 + base + (start + step) % CIRCLE
             rows.append((f"u{number:03d}", item, "click", number % 2, int(step >= 5)))
     return write_events(write_vocabulary(folder), rows)
+
+
+def count_circles(examples: Path, folder: Path) -> Path:
+    """Counts item-to-item statistics of prepared examples, and returns the file."""
+    folder.mkdir(exist_ok=True)
+    count_statistics(examples, folder, StatisticsSettings())
+    return folder / ITEM_TO_ITEM_FILE
 
 
 @pytest.fixture

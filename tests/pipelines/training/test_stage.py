@@ -3,22 +3,25 @@
 import json
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from pipelines.training.examples import read_catalogue, read_sequences
 from pipelines.training.ranker_stage import build_lists, fit_ranker
 from pipelines.training.requests import validation_requests
 from pipelines.training.retrieval_stage import Encoder, build_retrieval
-from pipelines.training.stage import make_device_tower, train_ranker, train_retrieval
+from pipelines.training.stage import RankerSources, make_device_tower, train_ranker, train_retrieval
 from pipelines.training.trail import Trail
 from recsys.config import CloudSettings, DeviceSettings, RankerSettings, RetrievalSettings
 from recsys.contracts import bundle as names
 from recsys.errors import TrainingError
+from recsys.features.item_to_item import ItemToItem
+from recsys.features.ranking import RANKING_FEATURES
 from recsys.models.ranker import Ranker
 from recsys.models.weights import restore_weights
 from recsys.progress import Silent
 from recsys.runtime.tower import Tower
-from tests.pipelines.training.conftest import NUM_ITEMS, write_circles
+from tests.pipelines.training.conftest import NUM_ITEMS, count_circles, write_circles
 
 RETRIEVAL = RetrievalSettings(
     dim=8, history_length=6, num_blocks=1, dropout=0.0, id_dropout=0.0, batch_size=16, learning_rate=0.03, max_epochs=25
@@ -34,13 +37,19 @@ def retrieval(examples):
     return build_retrieval(read_catalogue(examples), RETRIEVAL, seed=1)
 
 
+@pytest.fixture
+def statistics(examples, tmp_path):
+    return ItemToItem.from_table(pq.read_table(count_circles(examples, tmp_path / "statistics")), NUM_ITEMS)
+
+
 def train(examples, folder, settings=SETTINGS, progress=None, trail=None):
     """Runs the stages one after the other, each into a folder of its name; returns the metrics of all."""
     progress = progress or Silent()
     own = {name: trail.of(name) if trail else None for name in ("retrieval", "ranker")}
     metrics = train_retrieval(examples, folder / "retrieval", settings.retrieval, 1, progress, own["retrieval"])
-    ranker = (examples, folder / "retrieval", folder / "ranker", settings, 1, progress, own["ranker"])
-    metrics |= train_ranker(*ranker)
+    statistics = count_circles(examples, examples / "statistics")
+    sources = RankerSources(examples, statistics.parent, folder / "retrieval")
+    metrics |= train_ranker(sources, folder / "ranker", settings, 1, progress, own["ranker"])
     make_device_tower(folder / "device", settings.retrieval.dim, DEVICE, 1)
     return metrics
 
@@ -134,10 +143,10 @@ def test_written_weights_restore_the_retrieval_model(trained, examples, retrieva
     np.testing.assert_allclose(retrieval.item_tower(ALL_ITEMS, catalogue.categories), expected, atol=1e-5)
 
 
-def test_lists_hold_what_retrieval_proposes_on_the_surface_of_the_choice(examples, retrieval):
+def test_lists_hold_what_retrieval_proposes_on_the_surface_of_the_choice(examples, retrieval, statistics):
     sequences, catalogue = read_sequences(examples), read_catalogue(examples)
     requests = validation_requests(sequences)
-    lists, vectors = build_lists(requests, sequences, retrieval, catalogue, num_candidates=10)
+    lists, vectors = build_lists(requests, sequences, retrieval, catalogue, statistics, num_candidates=10)
     histories = sequences.padded_histories(requests.users, requests.places, 6)
     queries = Encoder(retrieval).encode(histories, vectors)
     for row in (0, 1, 2, 3, len(requests) - 1):
@@ -151,9 +160,17 @@ def test_lists_hold_what_retrieval_proposes_on_the_surface_of_the_choice(example
         np.testing.assert_allclose(lists.features[row, : len(expected), 0].mean(), 0, atol=1e-5)
 
 
-def test_an_untrained_ranker_stands_where_retrieval_stands(examples, retrieval):
+def test_the_next_item_of_the_circle_has_the_strongest_transition_of_its_list(examples, retrieval, statistics):
     sequences, catalogue = read_sequences(examples), read_catalogue(examples)
-    lists, vectors = build_lists(validation_requests(sequences), sequences, retrieval, catalogue, 10)
+    requests = validation_requests(sequences)
+    lists, _ = build_lists(requests, sequences, retrieval, catalogue, statistics, 10)
+    transitions = lists.features[:, :, RANKING_FEATURES.index("transitions")]
+    assert np.array_equal(transitions.argmax(axis=1), lists.labels)
+
+
+def test_an_untrained_ranker_stands_where_retrieval_stands(examples, retrieval, statistics):
+    sequences, catalogue = read_sequences(examples), read_catalogue(examples)
+    lists, vectors = build_lists(validation_requests(sequences), sequences, retrieval, catalogue, statistics, 10)
     settings = RankerSettings(num_candidates=10, hidden_units=(4,), learning_rate=1e-9, max_epochs=1)
     report = fit_ranker(Ranker(8, settings), lists, vectors, settings, 1, Silent())
     assert report.ranker_ndcg_at_10 == pytest.approx(report.retrieval_ndcg_at_10)
@@ -161,9 +178,9 @@ def test_an_untrained_ranker_stands_where_retrieval_stands(examples, retrieval):
     assert report.num_lists == 128
 
 
-def test_no_list_with_the_choice_is_refused(examples, retrieval):
+def test_no_list_with_the_choice_is_refused(examples, retrieval, statistics):
     sequences, catalogue = read_sequences(examples), read_catalogue(examples)
-    lists, vectors = build_lists(validation_requests(sequences), sequences, retrieval, catalogue, 10)
+    lists, vectors = build_lists(validation_requests(sequences), sequences, retrieval, catalogue, statistics, 10)
     lists.labels[:] = -1
     with pytest.raises(TrainingError, match="Expected validation items among the first 10 candidates"):
         fit_ranker(Ranker(8, RANKER), lists, vectors, RANKER, 1, Silent())

@@ -31,7 +31,7 @@ def test_a_manifest_survives_its_text(manifest):
     assert Manifest.from_json(manifest.to_json()) == manifest
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"schema_version": 1}', '{"schema_version": 1, "files": 3}', "null"])
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"schema_version": 2}', '{"schema_version": 2, "files": 3}', "null"])
 def test_text_that_is_no_manifest_is_refused(text):
     with pytest.raises(BundleError, match="Expected a bundle manifest, got text that is none"):
         Manifest.from_json(text)
@@ -39,5 +39,5 @@ def test_text_that_is_no_manifest_is_refused(text):
 
 def test_a_manifest_of_another_schema_version_is_refused_with_the_cure():
     text = json.dumps({"schema_version": 99})
-    with pytest.raises(BundleError, match=r"schema version 1, got 99\. Publish the bundle again"):
+    with pytest.raises(BundleError, match=r"schema version 2, got 99\. Publish the bundle again"):
         Manifest.from_json(text)

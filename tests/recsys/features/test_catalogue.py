@@ -8,6 +8,7 @@ from recsys.contracts.embeddings import EmbeddingSnapshot
 from recsys.contracts.events import Surface
 from recsys.errors import ContractError
 from recsys.features.catalogue import VOCABULARY_SCHEMA, Catalogue
+from recsys.features.item_to_item import ITEM_TO_ITEM_SCHEMA, ItemToItem
 from recsys.features.ranking import RANKING_FEATURES, ranking_features
 
 
@@ -75,12 +76,15 @@ def test_another_table_is_no_vocabulary():
 
 def test_ranking_features_are_what_their_names_say():
     vectors = np.asarray([[0, 0], [1, 0], [0, 1], [1, 0]], np.float32)
+    rows = [{"kind": kind, "source": 1, "targets": [2], "weights": [0.5]} for kind in ("transitions", "ease")]
+    statistics = ItemToItem.from_table(pa.Table.from_pylist(rows, schema=ITEM_TO_ITEM_SCHEMA), 3)
     features = ranking_features(
         candidates=np.asarray([[1, 2]], np.int32),
         scores=np.asarray([[3.0, 1.0]], np.float32),
         histories=np.asarray([[0, 1]], np.int32),
         catalogue=build_catalogue(),
         vectors=vectors,
+        statistics=statistics,
     )
     first = dict(zip(RANKING_FEATURES, features[0, 0].tolist(), strict=True))
     assert first["retrieval_score"] == 1.0
@@ -89,6 +93,11 @@ def test_ranking_features_are_what_their_names_say():
     assert first["click_rate"] == pytest.approx(5 / 24)  # (4 + 1) / (10 + 4 + 10)
     assert first["category_affinity"] == 1.0  # the whole history is of category 1
     assert first["max_similarity"] == pytest.approx(1.0)
+    assert first["log_transitions"] == pytest.approx(np.log(1e-4))
+    assert (first["transitions"], first["recent_ease"], first["raw_recent_ease"]) == (-1.0, -1.0, 0.0)
+    assert first["co_occurrence"] == 0.0  # of a kind that was not counted
     second = dict(zip(RANKING_FEATURES, features[0, 1].tolist(), strict=True))
     assert second["category_affinity"] == 0.5  # category 1 counts, category 2 does not
     assert second["max_similarity"] == pytest.approx(0.0)
+    assert second["log_transitions"] == pytest.approx(np.log(0.5 + 1e-4))  # item 1, the last chosen, speaks for item 2
+    assert (second["transitions"], second["recent_ease"], second["raw_recent_ease"]) == (1.0, 1.0, 0.5)

@@ -34,7 +34,8 @@ def test_each_candidate_is_scored_alone(ranker, shuffle_weights, rng):
 def test_adapting_makes_the_unit_of_a_feature_immaterial(ranker, shuffle_weights, rng):
     shuffle_weights(ranker)
     lists = inputs(rng, num_lists=50)
-    scale = np.array([1, 1000, 0.01, 5, 1, 1, 1, 1], np.float32)
+    scale = np.ones(len(RANKING_FEATURES), np.float32)
+    scale[1:4] = 1000, 0.01, 5
     ranker.adapt(lists["features"])
     before = ranker(lists).numpy()
     lists["features"] = lists["features"] * scale + 7 * (scale != 1)
@@ -57,7 +58,7 @@ def test_features_that_are_not_finite_are_refused(ranker, rng):
 
 
 def test_features_of_another_number_are_refused(ranker):
-    with pytest.raises(TrainingError, match=r"num_candidates, 8\], got \[2, 5, 3\]"):
+    with pytest.raises(TrainingError, match=r"num_candidates, 14\], got \[2, 5, 3\]"):
         ranker.adapt(np.zeros((2, 5, 3), np.float32))
 
 
