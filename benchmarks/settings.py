@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class BaselineSettings:
-    """The defaults are those chosen on the validation part of protocol P2."""
+    """The defaults are those of P2 (iALS: not searched there)."""
 
     recent_share: float = 0.1
     """Share of all events, the latest, that recent popularity counts."""
-    knn_neighbours: int = 100
-    knn_shrinkage: float = 0.0
+    knn_neighbours: int = 20
+    knn_shrinkage: float = 20.0
     ease_l2: float = 200.0
     """Also of the plain EASE within the blend."""
     recency_ease_l2: float = 400.0
