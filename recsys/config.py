@@ -88,13 +88,17 @@ class RankerSettings(Settings):
     """Length of the list that the ranker scores and the device receives."""
     hidden_units: tuple[int, ...] = (64, 32)
     num_cross_layers: int = Field(2, ge=1)
+    match_units: int = Field(0, ge=0)
+    """Learned projections of query × candidate that are inputs, too: of use with many lists, overfitting with few."""
     num_experts: int = Field(4, ge=1)
     """Mixed anew for each task, where the data has several."""
     task_weights: TaskWeights = TaskWeights()
     batch_size: int = Field(64, ge=1)
-    learning_rate: float = Field(1e-3, gt=0)
-    max_epochs: int = Field(10, ge=1)
-    patience: int = Field(2, ge=1)
+    learning_rate: float = Field(2e-3, gt=0)
+    """At first; it falls to 0 over `max_epochs` (cosine)."""
+    averaging: float = Field(0.99, ge=0, lt=1)
+    max_epochs: int = Field(12, ge=1)
+    patience: int = Field(6, ge=1)
     max_examples: int = Field(40_000, ge=1)
 
 

@@ -31,7 +31,7 @@ class Point:
     """What an epoch came to: a point of each learning curve."""
 
     loss: float
-    validation_ndcg_at_10: float
+    validation: float
     learning_rate: float
     seconds: float
 

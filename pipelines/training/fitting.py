@@ -30,12 +30,14 @@ class Limits:
       patience: after so many without a gain,
       max_seconds: or after so long.
       momentum: of the average of the weights that is judged and kept; 0 judges the weights of the last step.
+      judged_by: what the validation value is called.
     """
 
     max_epochs: int
     patience: int
     max_seconds: float
     momentum: float = 0.0
+    judged_by: str = "validation_ndcg_at_10"
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,7 @@ def fit(
                     course.best_value, course.best_epoch, course.best_weights = value, epoch, model.get_weights()
             course.points.append(Point(loss, value, _learning_rate(model), time.monotonic() - started))
             keep()
-            progress.advance(epoch, loss=loss, validation_ndcg_at_10=value)
+            progress.advance(epoch, loss=loss, **{limits.judged_by: value})
     if course.seconds > limits.max_seconds:
         progress.note(f"Stopped after {course.epoch} epochs by the clock ({limits.max_seconds:.0f} s).")
     model.set_weights(course.best_weights)

@@ -24,6 +24,7 @@ from recsys.models.retrieval import RetrievalModel
 from recsys.progress import Progress
 
 _MAX_SECONDS = 600.0
+_JUDGED_BY = "validation_log_likelihood"
 _FEATURE_ROWS = 512
 
 _SCORE_ROWS = 512
@@ -120,6 +121,7 @@ def fit_ranker(
       TrainingError: If no list holds the choice, or the loss diverges.
     """
     train, stop, judge = _split_by_user(lists, seed)
+    stop = stop.take(np.flatnonzero(stop.labels >= 0))
     train = train.take(np.flatnonzero(train.labels >= 0)[: settings.max_examples])
     if len(train) == 0:
         raise TrainingError(
@@ -127,7 +129,9 @@ def fit_ranker(
             f"got none in {len(lists)} lists. Train retrieval for longer, or raise `num_candidates`."
         )
     ranker.adapt(train.features[train.candidates > 0][None])
-    ranker.compile(optimizer=tf.keras.optimizers.Adam(settings.learning_rate))
+    num_steps = settings.max_epochs * -(-len(train) // settings.batch_size)
+    falling = tf.keras.optimizers.schedules.CosineDecay(settings.learning_rate, num_steps)
+    ranker.compile(optimizer=tf.keras.optimizers.Adam(falling))
     inputs, signature = _signatures(ranker.dim, len(ranker.tasks))
     score = tf.function(ranker.call, input_signature=[inputs])
 
@@ -145,9 +149,15 @@ def fit_ranker(
         ranks = [_label_ranks(score(_inputs(part, vectors)).numpy(), part) for part in parts]
         return ndcg_at_10(np.concatenate([np.zeros(0), *ranks]))
 
-    limits = Limits(settings.max_epochs, settings.patience, _MAX_SECONDS)
+    def judge_likelihood() -> float:
+        parts = (stop.take(np.arange(len(stop))[part]) for part in _parts(len(stop), _SCORE_ROWS))
+        found = [_log_likelihoods(score(_inputs(part, vectors)).numpy(), part) for part in parts]
+        return float(np.concatenate([np.zeros(0), *found]).mean()) if len(stop) else 0.0
+
+    # Of a few hundred lists NDCG says less than chance does; their likelihood moves smoothly.
+    limits = Limits(settings.max_epochs, settings.patience, _MAX_SECONDS, settings.averaging, _JUDGED_BY)
     progress.stage("training the ranker", settings.max_epochs)
-    report = fit(ranker, epoch_batches, signature, lambda: judge_ndcg(stop), limits, progress, trail)
+    report = fit(ranker, epoch_batches, signature, judge_likelihood, limits, progress, trail)
     in_order = _label_ranks(np.zeros(judge.candidates.shape, np.float32), judge)
     return RankerReport(report, len(train), ndcg_at_10(in_order), judge_ndcg(judge))
 
@@ -215,6 +225,14 @@ def _label_ranks(scores: Float32Array, lists: CandidateLists) -> Float32Array:
     before = np.arange(scores.shape[1])[None, :] < lists.labels[:, None]
     ranks = ((scores > own) | ((scores == own) & before)).sum(axis=1)
     return np.where(lists.labels >= 0, ranks, np.inf).astype(np.float32)
+
+
+def _log_likelihoods(scores: Float32Array, lists: CandidateLists) -> Float32Array:
+    """Logarithm of the softmax of the choice, `[num_lists]` float32; every list holds its choice."""
+    scores = np.where(lists.candidates > 0, scores, -np.inf)
+    scores -= scores.max(axis=1, keepdims=True)
+    own = np.take_along_axis(scores, lists.labels[:, None], axis=1)[:, 0]
+    return own - np.log(np.exp(scores).sum(axis=1))
 
 
 def _parts(count: int, size: int) -> Iterator[slice]:

@@ -69,10 +69,11 @@ class Ranker(tfrs.Model):
         self.built = True
 
     def _build_layers(self, settings: RankerSettings) -> None:
-        num_matches, num_experts = settings.hidden_units[-1], settings.num_experts if len(self.tasks) > 1 else 1
+        num_experts = settings.num_experts if len(self.tasks) > 1 else 1
         dense = tf.keras.layers.Dense
-        self._match = dense(num_matches, name="match")
-        self._match.build((None, None, self.dim))
+        self._match = dense(settings.match_units, name="match") if settings.match_units else None
+        if self._match is not None:
+            self._match.build((None, None, self.dim))
         tf.keras.backend.reset_uids()  # a cross layer numbers its inner one by it: equal rankers, equal exports
         self._cross = [tfrs.layers.dcn.Cross(name=f"cross_{number}") for number in range(settings.num_cross_layers)]
         self._experts = [
@@ -87,7 +88,7 @@ class Ranker(tfrs.Model):
         self._corrections = [
             dense(1, use_bias=False, kernel_initializer="zeros", name=f"correction_{task}") for task in self.tasks
         ]
-        self._correct(tf.zeros((1, 1, len(RANKING_FEATURES) + num_matches)))
+        self._correct(tf.zeros((1, 1, len(RANKING_FEATURES) + settings.match_units)))
 
     def adapt(self, features: Float32Array) -> None:
         """Takes the mean and the deviation of each feature from training lists.
@@ -139,9 +140,12 @@ class Ranker(tfrs.Model):
     def outputs_of(self, inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
         """Returns what training moves: log-odds per task before calibration, as of `log_odds`."""
         features = (inputs["features"] - self._mean) / self._deviation
-        matches = self._match(inputs["query"][:, None, :] * inputs["candidates"])
+        known = features
+        if self._match is not None:
+            matches = self._match(inputs["query"][:, None, :] * inputs["candidates"])
+            known = tf.concat([features, matches], axis=2)
         prior = inputs["features"][:, :, _RETRIEVAL_SCORE, None] * self._retrieval_weight
-        return prior + self._bias + self._correct(tf.concat([features, matches], axis=2))
+        return prior + self._bias + self._correct(known)
 
     def compute_loss(self, inputs: Mapping[str, tf.Tensor], training: bool = False) -> tf.Tensor:
         """Returns a float32 scalar: listwise cross-entropy of the choice, and of each task of what was shown.

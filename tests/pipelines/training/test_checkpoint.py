@@ -5,7 +5,7 @@ import tensorflow as tf
 from pipelines.training.checkpoint import CHECKPOINT_FILE, Checkpoint, Course, Point
 from recsys.errors import WorkspaceError
 
-POINT = Point(loss=0.1, validation_ndcg_at_10=1 / 3, learning_rate=0.01, seconds=2.5)
+POINT = Point(loss=0.1, validation=1 / 3, learning_rate=0.01, seconds=2.5)
 
 
 def variables(*values):

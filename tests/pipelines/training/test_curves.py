@@ -3,8 +3,8 @@ import tensorflow as tf
 from pipelines.training.checkpoint import Point
 from pipelines.training.curves import Curves
 
-FIRST = Point(loss=4.0, validation_ndcg_at_10=0.25, learning_rate=0.5, seconds=1.0)
-SECOND = Point(loss=2.0, validation_ndcg_at_10=0.5, learning_rate=0.25, seconds=2.0)
+FIRST = Point(loss=4.0, validation=0.25, learning_rate=0.5, seconds=1.0)
+SECOND = Point(loss=2.0, validation=0.5, learning_rate=0.25, seconds=2.0)
 
 
 def read(folder):
@@ -18,7 +18,7 @@ def read(folder):
 
 
 def told(epoch, point):
-    names = ("loss", "validation_ndcg_at_10", "learning_rate", "seconds")
+    names = ("loss", "validation", "learning_rate", "seconds")
     return [(epoch, name, getattr(point, name)) for name in names]
 
 

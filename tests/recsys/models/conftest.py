@@ -16,7 +16,7 @@ NUM_CATEGORIES = 3
 DIM = 8
 HISTORY_LENGTH = 6
 DEVICE = DeviceSettings(history_length=5, hidden_units=(7, 4))
-RANKER = RankerSettings(hidden_units=(7, 4), num_cross_layers=2, num_experts=3)
+RANKER = RankerSettings(hidden_units=(7, 4), num_cross_layers=2, match_units=3, num_experts=3)
 
 
 @pytest.fixture(autouse=True)
