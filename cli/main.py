@@ -55,9 +55,17 @@ def _tandem(
 
 app.command(epilog=_example("tandem demo", "tandem demo --data movielens-1m --json > result.json"))(demo)
 app.command(
-    epilog=_example("tandem ingest --data synthetic --seed 7", "tandem ingest --data events --from my_events.csv")
+    epilog=_example(
+        "tandem ingest --data synthetic --seed 7",
+        "tandem ingest --data events --from my_events.csv",
+        "tandem ingest --append --from tuesday_events.csv",
+    )
 )(ingest)
-app.command(epilog=_example("tandem train", "tandem train --data movielens-1m --config my_cloud.toml"))(train)
+app.command(
+    epilog=_example(
+        "tandem train", "tandem train --fine-tune", "tandem train --data movielens-1m --config my_cloud.toml"
+    )
+)(train)
 app.command(epilog=_example("tandem federate --rounds 10 --clients 100", "tandem federate --json | jq .version"))(
     federate
 )

@@ -153,6 +153,23 @@ def _describe_request(name: str, settings: DataSettings, seed: int, source: Path
     return _Request(json.dumps(asked, indent=1, sort_keys=True) + "\n", f"{name} with seed {seed}")
 
 
+def read_settings(workspace: Workspace) -> DataSettings:
+    """Returns the settings with which a workspace was filled.
+
+    Raises:
+      WorkspaceError: If nothing was ingested, or it was divided by another protocol than E.
+    """
+    card = workspace.read_card()
+    try:
+        asked = json.loads((workspace.root / _REQUEST).read_text(encoding="utf-8"))
+        return DataSettings.model_validate(asked["settings"])
+    except (OSError, ValueError, KeyError) as error:
+        raise WorkspaceError(
+            f"Expected {workspace.root} to be divided by protocol E, as `tandem ingest` does it, got {card.name} under "
+            f"{card.split}: events can only be added to the former. Choose another --workspace."
+        ) from error
+
+
 def _reuse(workspace: Workspace, request: _Request, progress: Progress) -> DatasetCard:
     card = workspace.read_card()
     try:
@@ -187,9 +204,7 @@ def _write(workspace: Workspace, dataset: Dataset, split: Split, lawful: BoolArr
         shutil.rmtree(partial.root)
     for folder in (partial.events, partial.devices, partial.items.parent):
         folder.mkdir(parents=True)
-    consented = dataset.events.filter(pa.array(split.mask("consented")))
-    for number, start in enumerate(range(0, max(consented.num_rows, 1), _ROWS_PER_FILE)):
-        pq.write_table(consented.slice(start, _ROWS_PER_FILE), partial.events / f"part-{number:04d}.parquet")
+    write_log(dataset.events.filter(pa.array(split.mask("consented"))), partial.events)
     for table, path in (
         (dataset.items, partial.items),
         (dataset.rooms, partial.rooms),
@@ -198,10 +213,16 @@ def _write(workspace: Workspace, dataset: Dataset, split: Split, lawful: BoolArr
         pq.write_table(table, path)
     if dataset.truth is not None:
         dataset.truth.save(partial.truth)
-    _write_shards(partial.devices, dataset, split, lawful, progress)
+    write_shards(partial.devices, dataset, split, lawful, progress)
 
 
-def _write_shards(folder: Path, dataset: Dataset, split: Split, lawful: BoolArray, progress: Progress) -> None:
+def write_log(events: pa.Table, folder: Path, first_part: int = 0) -> None:
+    """Writes the consented log as `part-<number>.parquet`, numbered from `first_part`."""
+    for number, start in enumerate(range(0, max(events.num_rows, 1), _ROWS_PER_FILE), start=first_part):
+        pq.write_table(events.slice(start, _ROWS_PER_FILE), folder / f"part-{number:04d}.parquet")
+
+
+def write_shards(folder: Path, dataset: Dataset, split: Split, lawful: BoolArray, progress: Progress) -> None:
     """Writes what the devices hold: lawful events, each once, by person and time."""
     events = dataset.events.append_column("part", split.parts)
     rows = np.flatnonzero(lawful)

@@ -69,7 +69,9 @@ class Split:
         return Split(self.name, PARTS, codes, self.fingerprint)
 
 
-def split_edge_cloud(events: pa.Table, settings: SplitSettings, lawful: BoolArray | None = None) -> Split:
+def split_edge_cloud(
+    events: pa.Table, settings: SplitSettings, lawful: BoolArray | None = None, earlier: Int8Array | None = None
+) -> Split:
     """Divides each history into consented log, private log and test (protocol E).
 
     Positives count, in the order of time (ties by `event_id`); another event goes to the part of its time. People
@@ -79,6 +81,8 @@ def split_edge_cloud(events: pa.Table, settings: SplitSettings, lawful: BoolArra
       events: Raw events.
       settings: The shares.
       lawful: `[num_events]` bool; rows that are not are left to the consented log, where `prepare` sets them aside.
+      earlier: `[num_events]` int8, codes in a division of the log as it was before, -1 for rows that are new: what the
+        cloud or the device knew it goes on knowing.
 
     Raises:
       ConfigError: If the shares leave nothing to test on.
@@ -95,8 +99,13 @@ def split_edge_cloud(events: pa.Table, settings: SplitSettings, lawful: BoolArra
     divided = counts >= settings.min_positives
     ends = np.stack([np.floor(counts * share + _EPSILON).astype(np.int64) for share in (consented_end, private_end)])
     ends = np.where(divided, ends, counts)
+    if earlier is not None:
+        ends = np.maximum(ends, history.ends_of(earlier, len(ends)))
     codes = history.cut_by_rank(ends)
     codes[~divided[history.user]] = 0
+    if earlier is not None:
+        before = earlier[history.rows]
+        codes = np.where(before >= 0, np.minimum(codes, before), codes).astype(np.int8)
     name = f"E {settings.consented_fraction:g}/{settings.private_fraction:g}/{1 - private_end:g} of positives by time"
     return _split(f"{name}, from {settings.min_positives} positives", PARTS, history, codes, events)
 
@@ -210,6 +219,27 @@ class _History:
     def positives_per_user(self) -> Int64Array:
         return np.bincount(self.user[self.positive], minlength=self.num_users)
 
+    @property
+    def positive_ranks(self) -> Int64Array:
+        """Place of each positive among its user's, `[num_positives]` int64 from 0."""
+        counts = self.positives_per_user
+        first = np.cumsum(counts) - counts
+        return np.arange(int(counts.sum())) - first[self.user[self.positive]]
+
+    def ends_of(self, earlier: Int8Array, num_ends: int) -> Int64Array:
+        """Positives up to the last one of each part but the last in an earlier division, `[num_ends, num_users]` int64.
+
+        Args:
+          earlier: `[num_events]` int8, -1 where a row was in none.
+          num_ends: Parts but one.
+        """
+        before, users = earlier[self.rows][self.positive], self.user[self.positive]
+        ends = np.zeros((num_ends, self.num_users), np.int64)
+        for part, end in enumerate(ends):
+            within = (before >= 0) & (before <= part)
+            np.maximum.at(end, users[within], self.positive_ranks[within] + 1)
+        return ends
+
     def cut_by_rank(self, ends: Int64Array) -> Int8Array:
         """Codes of the ordered rows: positives by rank within the user, others by their time.
 
@@ -219,7 +249,7 @@ class _History:
         counts = self.positives_per_user
         first = np.concatenate([[0], np.cumsum(counts)[:-1]])
         times = self.time_ms[self.positive]
-        rank = np.arange(len(times)) - first[self.user[self.positive]]
+        rank = self.positive_ranks
         codes = np.zeros(len(self.rows), np.int8)
         for end in ends:
             codes[self.positive] += (rank >= end[self.user[self.positive]]).astype(np.int8)

@@ -78,7 +78,9 @@ def embed(
     run(construct, flags)
     parts = [_part(output_dir, start) for start in starts]
     vectors = np.frombuffer(b"".join(part.read_bytes() for part in parts), np.float32)
-    snapshot = EmbeddingSnapshot(item_ids, vectors.reshape(len(item_ids), -1))
+    order = sorted(range(len(item_ids)), key=item_ids.__getitem__)
+    sorted_ids = tuple(item_ids[row] for row in order)
+    snapshot = EmbeddingSnapshot(sorted_ids, vectors.reshape(len(item_ids), -1)[order])
     write_file(output_dir / EMBEDDINGS_FILE, write_snapshot(snapshot))
     for part in parts:
         part.unlink()

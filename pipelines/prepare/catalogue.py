@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from data.generations import generations_of, mark_generations
 from recsys.contracts.arrays import Int64Array
 from recsys.contracts.events import MAX_ID_LENGTH, SURFACE_CODES
 from recsys.contracts.schema import conform
@@ -17,7 +20,7 @@ from recsys.features.catalogue import VOCABULARY_SCHEMA
 
 
 def read_items(path: Path) -> pa.Table:
-    """Returns the catalogue in the order of its ids: row r is the item of index r + 1.
+    """Returns the catalogue by generation (see `data.generations`), then id: row r is the item of index r + 1.
 
     Raises:
       WorkspaceError: If there is no such file.
@@ -26,11 +29,13 @@ def read_items(path: Path) -> pa.Table:
     if not path.is_file():
         raise WorkspaceError(f"Expected the catalogue at {path}, got none. Run `tandem ingest` first.")
     try:
-        items = conform(pq.read_table(path), "item").sort_by("item_id").combine_chunks()
+        table = pq.read_table(path)
+        lengths = generations_of(table)
+        items = _sort_generations(conform(table, "item"), lengths)
     except (pa.ArrowException, OSError, ContractError) as error:
         raise DatasetError(f"Expected a Parquet file of items at {path}, got: {error}. Write it again.") from error
     _check_items(items, path)
-    return items
+    return mark_generations(items, lengths)
 
 
 def build_vocabulary(items: pa.Table, counts: Int64Array) -> pa.Table:
@@ -41,8 +46,7 @@ def build_vocabulary(items: pa.Table, counts: Int64Array) -> pa.Table:
       counts: `[3, num_items + 1]` int64: impressions, positives and recent positives by item index.
     """
     lists = items.column("categories").combine_chunks()
-    names = pc.sort_indices(found := pc.unique(lists.flatten().drop_null()))
-    category_names = found.take(names)
+    category_names = _number_categories(lists, generations_of(items))
     indexes = [
         [] if row is None else [index + 1 for index in row] for row in _index_lists(lists, category_names).to_pylist()
     ]
@@ -56,6 +60,20 @@ def build_vocabulary(items: pa.Table, counts: Int64Array) -> pa.Table:
     return pa.table(columns, schema=VOCABULARY_SCHEMA.with_metadata(metadata))
 
 
+def _sort_generations(items: pa.Table, lengths: Sequence[int]) -> pa.Table:
+    starts = itertools.accumulate(lengths, initial=0)
+    parts = [items.slice(start, length).sort_by("item_id") for start, length in zip(starts, lengths, strict=False)]
+    return pa.concat_tables(parts).combine_chunks()
+
+
+def _number_categories(lists: pa.ListArray, lengths: Sequence[int]) -> pa.Array:
+    """Returns the names of categories: those of each generation behind those before, by name."""
+    names: dict[str, None] = {}
+    for start, length in zip(itertools.accumulate(lengths, initial=0), lengths, strict=False):
+        names |= dict.fromkeys(sorted({*lists.slice(start, length).flatten().drop_null().to_pylist()} - names.keys()))
+    return pa.array(names, pa.string())
+
+
 def _index_lists(lists: pa.ListArray, names: pa.Array) -> pa.ListArray:
     """Replaces each category by its position in `names`, list by list."""
     return pa.ListArray.from_arrays(lists.offsets, pc.index_in(lists.values, value_set=names), mask=lists.is_null())
@@ -64,7 +82,7 @@ def _index_lists(lists: pa.ListArray, names: pa.Array) -> pa.ListArray:
 def _check_items(items: pa.Table, path: Path) -> None:
     if items.num_rows == 0:
         raise DatasetError(f"Expected items in {path}, got none. Ingest a dataset with a catalogue.")
-    ids = items.column("item_id").combine_chunks()
+    ids = items.select(["item_id"]).sort_by("item_id").column("item_id").combine_chunks()
     length = pc.fill_null(pc.utf8_length(ids), 0).to_numpy()
     if not np.all((length > 0) & (length <= MAX_ID_LENGTH)):
         raise DatasetError(f"Expected item ids of 1 to {MAX_ID_LENGTH} characters in {path}, got others. Mend them.")

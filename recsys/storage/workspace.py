@@ -23,6 +23,12 @@ from typing import Final
 
 from recsys.errors import WorkspaceError
 
+TRAIN_LOCK: Final = ".train.lock"
+"""Held by whoever changes the dataset or makes stages of it."""
+
+APPEND_FOLDER: Final = "append.ready"
+"""Written whole by an append, and waiting to be moved into place: while it is there, the dataset is a mixture."""
+
 PARTS: Final = ("consented", "private", "heldout")
 """Values of the column `part` in device shards, in the order of time."""
 
@@ -128,9 +134,14 @@ class Workspace:
         """Returns what was ingested.
 
         Raises:
-          WorkspaceError: If nothing was, or the card is unreadable.
+          WorkspaceError: If nothing was, the card is unreadable, or an append was cut off.
         """
         path = self.root / "dataset.json"
+        if (self.root / APPEND_FOLDER).exists():
+            raise WorkspaceError(
+                f"Expected a whole dataset in the workspace {self.root}, got one to which events are being added, or "
+                "were when the process was cut off. Run the same `tandem ingest --append` again."
+            )
         try:
             return DatasetCard(**json.loads(path.read_text(encoding="utf-8")))
         except FileNotFoundError as error:

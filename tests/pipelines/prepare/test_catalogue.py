@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from data.generations import mark_generations
 from pipelines.prepare.catalogue import build_vocabulary, read_items
 from recsys.contracts.schema import arrow_schema
 from recsys.errors import DatasetError, WorkspaceError
@@ -40,6 +41,23 @@ def test_the_vocabulary_holds_every_item_with_categories_numbered_by_sorted_name
     catalogue = Catalogue.from_vocabulary(table)
     assert catalogue.num_categories == 3
     assert catalogue.positives.tolist() == [0, 1, 2, 0]
+
+
+def test_items_and_categories_of_later_generations_are_numbered_behind_those_before(tmp_path: Path) -> None:
+    first = make_items({"b": ["zoo"], "c": ["art"]})
+    later = make_items({"d": ["bee"], "a": ["zoo", "ant"]})
+    items = read_items(write(mark_generations(pa.concat_tables([first, later]), [2, 2]), tmp_path))
+    table = build_vocabulary(items, np.zeros((3, 5), np.int64))
+    assert table.column("item_id").to_pylist() == ["b", "c", "a", "d"]
+    assert table.column("category_indexes").to_pylist() == [[2], [1], [2, 3], [4]]
+    before = build_vocabulary(read_items(write(first, tmp_path)), np.zeros((3, 3), np.int64))
+    assert table.slice(0, 2).to_pylist() == before.to_pylist()
+
+
+def test_generations_that_do_not_add_up_are_refused(tmp_path: Path) -> None:
+    broken = make_items({"a": []}).replace_schema_metadata({b"generations": b"[1, 1]"})
+    with pytest.raises(DatasetError, match="Expected generations that add up to 1 items"):
+        read_items(write(broken, tmp_path))
 
 
 def test_an_item_whose_categories_are_null_has_none(tmp_path: Path) -> None:
