@@ -25,6 +25,10 @@ def train(
         Path | None,
         typer.Option(metavar="PATH", help="TOML file of `tandem federate`, whose [device] shapes the device tower."),
     ] = None,
+    fine_tune: Annotated[
+        bool,
+        typer.Option("--fine-tune", help="Go on from the current bundle, for a few epochs, with what was added since."),
+    ] = False,
     beam_flags: Annotated[
         list[str] | None, typer.Argument(metavar="[-- BEAM_FLAG...]", help="Flags for Beam, as --runner=FlinkRunner.")
     ] = None,
@@ -46,10 +50,9 @@ def train(
 
         place = Workspace(workspace)
         _ensure_data(place, data, source, seed, session.progress)
-        bundle = train_bundle(place, settings, seed, session.progress, device, beam_flags or ())
-        described = describe_bundle(bundle.manifest)
-        result = {**described, "workspace": str(workspace), "curves": str(place.curves), "seed": seed}
-        result["seconds"] = session.seconds
+        bundle = train_bundle(place, settings, seed, session.progress, device, beam_flags or (), fine_tune)
+        result = {**describe_bundle(bundle.manifest), "workspace": str(workspace), "curves": str(place.curves)}
+        result |= {"seed": seed, "seconds": session.seconds}
         session.finish(
             result,
             tabulate(result),

@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipelines.ancestor import DEVICE_FILES, Ancestor, say_delta
 from pipelines.logs import quiet_logs
 from pipelines.prepare.layout import EVENTS, REPORT, VOCABULARY
 from pipelines.publish import StageFolders, publish
+from pipelines.run_report import write_report
 from pipelines.sessions import fill_sessions
 from pipelines.stages import Stage, checkpoints_of, key_of, run_stage
 from pipelines.training.trail import Trail
@@ -22,11 +24,10 @@ from recsys.config import CloudSettings, DeviceSettings
 from recsys.contracts import bundle as names
 from recsys.errors import TrainingError, WorkspaceError
 from recsys.progress import Progress
-from recsys.storage.atomic import write_file
 from recsys.storage.checksum import describe_file
 from recsys.storage.lock import hold_lock
 from recsys.storage.registry import Bundle
-from recsys.storage.workspace import Workspace
+from recsys.storage.workspace import TRAIN_LOCK, Workspace
 
 PREPARE_VERSION = 1
 STATISTICS_VERSION = 1
@@ -36,9 +37,9 @@ DEVICE_VERSION = 1
 EMBED_VERSION = 2
 INDEX_VERSION = 2
 
-_LOCK = ".train.lock"
 _METRICS = "metrics.json"
 _RETRIEVAL_WEIGHTS = "retrieval.npz"
+_RANKER_WEIGHTS = "ranker.npz"
 
 
 def train(
@@ -48,6 +49,7 @@ def train(
     progress: Progress,
     device: DeviceSettings | None = None,
     beam_flags: Sequence[str] = (),
+    fine_tune: bool = False,
 ) -> Bundle:
     """Trains on the consented log of a workspace and publishes a bundle.
 
@@ -62,16 +64,22 @@ def train(
       progress: A listener.
       device: Shape of the device tower that the bundle starts with; the defaults where it is None.
       beam_flags: Beam's own flags, such as `--runner=FlinkRunner`; none means in this process.
+      fine_tune: Whether to go on from the models of the current bundle, for a few epochs at a lower rate. Its device
+        tower is kept as the rounds left it. Where nothing was added to the log since, that bundle is returned.
 
     Raises:
-      WorkspaceError: If there is no dataset, or the disk is full.
+      WorkspaceError: If there is no dataset, no bundle to fine-tune, or the disk is full.
+      BundleError: If the models to fine-tune were trained with other sizes.
       DatasetError: If a file of the dataset is broken.
       TrainingError: If there is nothing to learn from, the loss diverges, or the index is worse than its floor; then
         nothing is published.
     """
     workspace.read_card()
-    with hold_lock(workspace.root / _LOCK):
-        return _Run(workspace, settings, seed, progress, device or DeviceSettings(), tuple(beam_flags)).execute()
+    with hold_lock(workspace.root / TRAIN_LOCK):
+        base = Ancestor.current(workspace) if fine_tune else None
+        settings = settings.for_fine_tuning() if base else settings
+        run = _Run(workspace, settings, seed, progress, device or DeviceSettings(), tuple(beam_flags), base)
+        return run.execute()
 
 
 @dataclass(frozen=True)
@@ -84,6 +92,7 @@ class _Run:
     progress: Progress
     device: DeviceSettings
     beam_flags: tuple[str, ...]
+    base: Ancestor | None = None
 
     def execute(self) -> Bundle:
         """Runs all stages, publishes, and writes the run's report."""
@@ -96,20 +105,36 @@ class _Run:
                 f"Expected events to learn from in {self.workspace.events}, got none that is lawful: see the reasons "
                 f"in {prepared.folder / REPORT}."
             )
+        if self.base is not None:
+            self.base.check_vocabulary(prepared.folder / VOCABULARY)
+            if _examples(prepared) in self.base.examples:
+                self.progress.note(f"Nothing new since bundle {self.base.bundle.manifest.version}: nothing to do.")
+                fill_sessions(self.workspace, prepared.folder)  # the run that published it may have ended before
+                return self.base.bundle
         counted = self._told(self._count(prepared))
         retrieved = self._told(self._retrieve(prepared))
         ranked = self._told(self._rank(prepared, counted, retrieved))
         device = self._told(self._shape_device())
         embedded = self._told(self._embed(prepared, retrieved))
         indexed = self._told(self._index(prepared, retrieved, embedded))
-        stages = (prepared, counted, retrieved, ranked, device, embedded, indexed)
-        measured = (retrieved, ranked, indexed)
-        metrics = {name: value for stage in measured for name, value in _read_metrics(stage).items()}
+        metrics = {
+            name: value for stage in (retrieved, ranked, indexed) for name, value in _read_metrics(stage).items()
+        }
+        facts = {"counters": counters, "metrics": metrics}
+        return self._publish((prepared, counted, retrieved, ranked, device, embedded, indexed), facts, begin)
+
+    def _publish(self, stages: Sequence[Stage], facts: dict[str, Any], begin: float) -> Bundle:
         self.progress.stage("publishing the bundle")
         folders = StageFolders(*(stage.folder for stage in stages))
-        bundle = publish(self.workspace, folders, self.settings.retrieval.history_length, metrics)
-        fill_sessions(self.workspace, prepared.folder)
-        self._report(bundle, stages, counters, metrics, time.perf_counter() - begin)
+        parent = self.base.bundle.manifest.version if self.base else None
+        bundle = publish(self.workspace, folders, self.settings.retrieval.history_length, facts["metrics"], parent)
+        fill_sessions(self.workspace, folders.examples)
+        facts |= {"seed": self.seed, "settings": self.settings.model_dump(mode="json")}
+        facts["seconds"] = round(time.perf_counter() - begin, 3)
+        if self.base is not None:
+            facts["delta"] = self.base.describe_delta(bundle)
+            self.progress.note(say_delta(facts["delta"]))
+        write_report(self.workspace, bundle, stages, facts)
         return bundle
 
     def _prepare(self) -> Stage:
@@ -133,7 +158,7 @@ class _Run:
     def _count(self, prepared: Stage) -> Stage:
         self.progress.stage("counting what follows what")
         inputs = {
-            "examples": prepared.checksums(f"{EVENTS}/*.parquet", VOCABULARY),
+            "examples": _examples(prepared),
             "settings": self.settings.statistics.model_dump(mode="json"),
         }
 
@@ -148,43 +173,56 @@ class _Run:
     def _retrieve(self, prepared: Stage) -> Stage:
         self.progress.stage("training")
         inputs = {
-            "examples": prepared.checksums(f"{EVENTS}/*.parquet", VOCABULARY),
+            "examples": _examples(prepared),
             "settings": self.settings.retrieval.model_dump(mode="json"),
             "seed": self.seed,
         }
+        base = self.base.retrieval if self.base else None
+        if base:
+            inputs["base"] = base.checksums(_RETRIEVAL_WEIGHTS)
 
         def build(folder: Path) -> None:
             from pipelines.training.stage import train_retrieval
 
-            trail = self._trail(folder)
-            train_retrieval(prepared.folder, folder, self.settings.retrieval, self.seed, self.progress, trail)
+            trail, start = self._trail(folder), base and base.folder
+            train_retrieval(prepared.folder, folder, self.settings.retrieval, self.seed, self.progress, trail, start)
 
         return run_stage(self.workspace.models, "retrieval", RETRIEVAL_VERSION, inputs, build)
 
     def _rank(self, prepared: Stage, counted: Stage, retrieved: Stage) -> Stage:
         self.progress.stage("training the ranker")
         inputs = {
-            "examples": prepared.checksums(f"{EVENTS}/*.parquet", VOCABULARY),
+            "examples": _examples(prepared),
             "statistics": counted.checksums(names.ITEM_TO_ITEM_FILE),
             "retrieval": retrieved.checksums(_RETRIEVAL_WEIGHTS),
             "settings": self.settings.ranker.model_dump(mode="json"),
             "seed": self.seed,
         }
+        base = self.base.ranker if self.base else None
+        if base:
+            inputs["base"] = base.checksums(_RANKER_WEIGHTS)
 
         def build(folder: Path) -> None:
             from pipelines.training.stage import RankerSources, train_ranker
 
-            trail = self._trail(folder)
+            trail, start = self._trail(folder), base and base.folder
             sources = RankerSources(prepared.folder, counted.folder, retrieved.folder)
-            train_ranker(sources, folder, self.settings, self.seed, self.progress, trail)
+            train_ranker(sources, folder, self.settings, self.seed, self.progress, trail, start)
 
         return run_stage(self.workspace.models, "ranker", RANKER_VERSION, inputs, build)
 
     def _shape_device(self) -> Stage:
         dim = self.settings.retrieval.dim
         inputs = {"dim": dim, "settings": self.device.model_dump(mode="json"), "seed": self.seed}
+        base = self.base.bundle if self.base else None
+        if base:
+            inputs = {"base": {name: base.manifest.files[name].sha256 for name in DEVICE_FILES}}
 
         def build(folder: Path) -> None:
+            if base:
+                for name in DEVICE_FILES:
+                    (folder / name).write_bytes(base.read_bytes(name))
+                return
             from pipelines.training.stage import make_device_tower
 
             make_device_tower(folder, dim, self.device, self.seed)
@@ -212,7 +250,7 @@ class _Run:
         tower = retrieved.folder / names.QUERY_TOWER_FILE
         vectors = embedded.folder / names.EMBEDDINGS_FILE
         inputs = {
-            "examples": prepared.checksums(f"{EVENTS}/*.parquet", VOCABULARY),
+            "examples": _examples(prepared),
             "embeddings": embedded.checksums(vectors.name),
             "tower": retrieved.checksums(tower.name),
             "settings": self.settings.index.model_dump(mode="json"),
@@ -233,30 +271,9 @@ class _Run:
         state = "unchanged, made earlier" if stage.reused else "done"
         self.progress.note(f"{stage.name}: {state} in {stage.seconds:.1f} s" + (f"; {figures}" if figures else ""))
 
-    def _report(
-        self,
-        bundle: Bundle,
-        stages: Sequence[Stage],
-        counters: dict[str, Any],
-        metrics: dict[str, float],
-        seconds: float,
-    ) -> None:
-        report = {
-            "version": bundle.manifest.version,
-            "dataset": bundle.manifest.dataset,
-            "split_fingerprint": bundle.manifest.split_fingerprint,
-            "seed": self.seed,
-            "settings": self.settings.model_dump(mode="json"),
-            "stages": [
-                {"name": stage.name, "key": stage.key, "reused": stage.reused, "seconds": stage.seconds}
-                for stage in stages
-            ],
-            "counters": counters,
-            "metrics": metrics,
-            "seconds": round(seconds, 3),
-        }
-        path = self.workspace.reports / f"train-{bundle.manifest.version}.json"
-        write_file(path, (json.dumps(report, indent=1, sort_keys=True) + "\n").encode())
+
+def _examples(prepared: Stage) -> dict[str, str]:
+    return prepared.checksums(f"{EVENTS}/*.parquet", VOCABULARY)
 
 
 def _checksum(path: Path) -> str:

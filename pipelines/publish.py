@@ -44,6 +44,7 @@ def publish(
     folders: StageFolders,
     history_length: int,
     metrics: Mapping[str, float],
+    parent: str | None = None,
 ) -> Bundle:
     """Publishes the results of the stages and makes them the current bundle; the same results again change nothing.
 
@@ -52,6 +53,7 @@ def publish(
       folders: Of the stages.
       history_length: Items that the query tower reads.
       metrics: Figures worth keeping; those that are not finite were not measured and are left out.
+      parent: The version whose models these are trained on from.
 
     Raises:
       WorkspaceError: If there is no dataset, a file is missing, or the disk is full.
@@ -70,5 +72,6 @@ def publish(
         dim=snapshot.dim,
         history_length=history_length,
         num_items=len(snapshot.item_ids),
+        parent=parent,
         metrics={name: float(value) for name, value in metrics.items() if math.isfinite(value)},
     )

@@ -105,6 +105,24 @@ def run_stage(
     return Stage(folder, name, key, record["seconds"], False, _entries(files))
 
 
+def find_stages(parent: Path, name: str, checksums: Mapping[str, str]) -> list[tuple[Stage, Mapping[str, Any]]]:
+    """Returns the complete stages of a name that wrote certain files, each with its inputs, oldest first.
+
+    Args:
+      parent: Folder of the stages.
+      name: What they do.
+      checksums: Path below a stage's folder to sha256.
+    """
+    found = []
+    for record in sorted(parent.glob(f"*/{RECORD_FILE}"), key=lambda path: (path.stat().st_mtime_ns, path)):
+        stage = _read(record.parent)
+        if stage is None or stage.name != name or stage.folder.name.endswith(_PARTIAL_SUFFIX):
+            continue
+        if all(path in stage.files and stage.files[path].sha256 == sha256 for path, sha256 in checksums.items()):
+            found.append((stage, json.loads(record.read_text(encoding="utf-8"))["inputs"]))
+    return found
+
+
 def key_of(partial: Path) -> str:
     """Returns the key of the stage whose build fills the folder `partial`."""
     return partial.name.removesuffix(_PARTIAL_SUFFIX)

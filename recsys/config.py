@@ -117,6 +117,15 @@ class IndexSettings(Settings):
     recall_floor: float = Field(0.95, ge=0, le=1)
 
 
+class FineTuningSettings(Settings):
+    """What `tandem train --fine-tune` does otherwise."""
+
+    retrieval_max_epochs: int = Field(5, ge=1)
+    retrieval_learning_rate: float = Field(1e-3, gt=0)
+    ranker_max_epochs: int = Field(3, ge=1)
+    ranker_learning_rate: float = Field(3e-4, gt=0)
+
+
 class CloudSettings(Settings):
     """Everything that `tandem train` can be told."""
 
@@ -125,6 +134,19 @@ class CloudSettings(Settings):
     retrieval: RetrievalSettings = RetrievalSettings()
     ranker: RankerSettings = RankerSettings()
     index: IndexSettings = IndexSettings()
+    fine_tuning: FineTuningSettings = FineTuningSettings()
+
+    def for_fine_tuning(self) -> CloudSettings:
+        """Returns these settings with the epochs and learning rates of fine-tuning in place of training's."""
+        tuning = self.fine_tuning
+        retrieval = {"max_epochs": tuning.retrieval_max_epochs, "learning_rate": tuning.retrieval_learning_rate}
+        ranker = {"max_epochs": tuning.ranker_max_epochs, "learning_rate": tuning.ranker_learning_rate}
+        return self.model_copy(
+            update={
+                "retrieval": self.retrieval.model_copy(update=retrieval),
+                "ranker": self.ranker.model_copy(update=ranker),
+            }
+        )
 
 
 class DeviceSettings(Settings):

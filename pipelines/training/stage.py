@@ -26,7 +26,7 @@ from recsys.models.device_tower import build_device_tower
 from recsys.models.export import export_device_tower, export_item_tower, export_ranker
 from recsys.models.ranker import Ranker
 from recsys.models.retrieval import RetrievalModel
-from recsys.models.weights import encode_weights, restore_weights
+from recsys.models.weights import encode_weights, restore_grown_weights, restore_weights
 from recsys.progress import Progress
 
 METRICS_FILE = "metrics.json"
@@ -41,6 +41,7 @@ def train_retrieval(
     seed: int,
     progress: Progress,
     trail: Trail | None = None,
+    base_dir: Path | None = None,
 ) -> dict[str, float]:
     """Fits retrieval and writes its towers (`recsys.contracts.bundle`), its weights, and the returned metrics as JSON.
 
@@ -51,13 +52,17 @@ def train_retrieval(
       seed: Equal seeds, settings and examples give equal weights, unless the clock stopped the training.
       progress: Told each epoch.
       trail: Where the fit keeps checkpoints and learning curves; what an earlier run left there is taken up.
+      base_dir: What this wrote for a vocabulary that begins this one: the fit starts from those weights.
 
     Raises:
       TrainingError: If there are too few examples, or the loss diverges.
+      BundleError: If the weights of the base are of another structure.
       ContractError: If the vocabulary is none.
     """
     sequences, catalogue = read_sequences(examples_dir), read_catalogue(examples_dir)
     model = build_retrieval(catalogue, settings, seed)
+    if base_dir is not None:
+        restore_grown_weights(model, (base_dir / RETRIEVAL_WEIGHTS_FILE).read_bytes(), model.item_tower.tables)
     report = fit_retrieval(model, sequences, catalogue, settings, seed, progress, trail)
     metrics = _retrieval_metrics(report, model, validation_requests(sequences), sequences, catalogue)
     progress.stage("exporting towers")
@@ -89,6 +94,7 @@ def train_ranker(
     seed: int,
     progress: Progress,
     trail: Trail | None = None,
+    base_dir: Path | None = None,
 ) -> dict[str, float]:
     """Fits the ranker on what retrieval proposes and writes it, its weights, and the returned metrics as JSON.
 
@@ -99,6 +105,7 @@ def train_ranker(
       seed: As of `train_retrieval`.
       progress: Told each epoch.
       trail: As of `train_retrieval`.
+      base_dir: What this wrote earlier: the fit starts from those weights.
 
     Raises:
       TrainingError: If there are too few examples, or the loss diverges.
@@ -114,6 +121,8 @@ def train_ranker(
     lists, vectors = build_lists(asked, sequences, retrieval, catalogue, statistics, settings.ranker.num_candidates)
     tf.keras.utils.set_random_seed(seed)
     ranker = Ranker(settings.retrieval.dim, settings.ranker)
+    if base_dir is not None:
+        restore_weights(ranker, (base_dir / RANKER_WEIGHTS_FILE).read_bytes())
     metrics = _ranker_metrics(fit_ranker(ranker, lists, vectors, settings.ranker, seed, progress, trail))
     progress.stage("exporting the ranker")
     files = {names.RANKER_FILE: export_ranker(ranker), RANKER_WEIGHTS_FILE: encode_weights(ranker)}

@@ -35,6 +35,11 @@ class ItemTower(tf.keras.Model):
         self._content.build((None, dim))
         self.built = True
 
+    @property
+    def tables(self) -> list[tf.Variable]:
+        """The weights that grow with the vocabulary: one row per item, and one per category."""
+        return [self._ids.embeddings, self._categories.embeddings]
+
     def call(self, item_index: tf.Tensor, categories: tf.Tensor, seed: tf.Tensor | None = None) -> tf.Tensor:
         """Returns `[num, dim]` float32 vectors.
 

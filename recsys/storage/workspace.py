@@ -4,6 +4,7 @@ events/*.parquet            the consented log: what the cloud may learn from
 devices/shard-*.parquet     what the devices hold (simulation only): every event of a user, with its `part`
 catalogue/{items,rooms,users}.parquet
 dataset.json                what was ingested (`DatasetCard`)
+appended.json               digests of the logs that were added since
 truth.npz                   the true relevance, where the world is synthetic
 examples/<hash>/, models/<hash>/    stages of `tandem train`, named by content
 bundles/<version>/, current         published bundles and the pointer to the one in use

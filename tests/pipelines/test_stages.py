@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.stages import RECORD_FILE, Stage, checkpoints_of, key_of, run_stage
+from pipelines.stages import RECORD_FILE, Stage, checkpoints_of, find_stages, key_of, run_stage
 from recsys.errors import TrainingError, WorkspaceError
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -149,6 +149,20 @@ def test_checksums_name_the_files_that_match(tmp_path: Path) -> None:
     assert sorted(stage.checksums("two", "deep/*")) == ["deep/one", "two"]
     with pytest.raises(WorkspaceError, match=r"Expected three in .*, got \['deep/one', 'two'\]. Remove the folder"):
         stage.checksums("three")
+
+
+def test_stages_are_found_by_what_they_wrote(tmp_path: Path) -> None:
+    first = make(tmp_path)
+    second = run_stage(tmp_path, "name", 1, {"n": 2}, build)
+    run_stage(tmp_path, "other", 1, {"n": 1}, build)
+    run_stage(tmp_path, "name", 1, {"n": 3}, lambda folder: (folder / "two").write_text("3"))
+    wanted = {"two": first.files["two"].sha256}
+    found = find_stages(tmp_path, "name", wanted)
+    assert {(stage.key, inputs["n"]) for stage, inputs in found} == {(first.key, 1), (second.key, 2)}
+    (first.folder / "two").unlink()
+    assert [stage.key for stage, _ in find_stages(tmp_path, "name", wanted)] == [second.key]
+    assert find_stages(tmp_path, "name", {"two": "0" * 64}) == []
+    assert find_stages(tmp_path / "absent", "name", wanted) == []
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:

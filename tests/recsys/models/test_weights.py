@@ -2,11 +2,12 @@ import io
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from recsys.config import DeviceSettings
 from recsys.errors import BundleError
 from recsys.models.device_tower import build_device_tower
-from recsys.models.weights import decode_weights, encode_weights, restore_weights
+from recsys.models.weights import decode_weights, encode_weights, restore_grown_weights, restore_weights
 from tests.recsys.models.conftest import DIM
 
 
@@ -62,3 +63,31 @@ def test_pickled_objects_are_refused():
     np.savez(buffer, harmful=np.array([{"a": 1}], dtype=object))
     with pytest.raises(BundleError, match="Expected weights as an npz file"):
         decode_weights(buffer.getvalue())
+
+
+class Tables(tf.keras.Model):
+    def __init__(self, num_rows, width=2):
+        super().__init__()
+        self.table = self.add_weight("table", (num_rows, width), initializer="ones")
+        self.other = self.add_weight("other", (3,), initializer="ones")
+
+
+def test_a_table_that_has_grown_keeps_its_rows_and_gets_zeros_for_the_new_ones():
+    grown = Tables(4)
+    restore_grown_weights(grown, encode_weights(Tables(2)), [grown.table])
+    np.testing.assert_array_equal(grown.table, [[1, 1], [1, 1], [0, 0], [0, 0]])
+    np.testing.assert_array_equal(grown.other, [1, 1, 1])
+
+
+@pytest.mark.parametrize("other", [Tables(5), Tables(3, width=1)])
+def test_a_table_that_has_shrunk_or_changed_its_width_is_refused(other):
+    model = Tables(4)
+    with pytest.raises(BundleError, match=r"differ first at 0: expected \[\(4, 2\)\]"):
+        restore_grown_weights(model, encode_weights(other), [model.table])
+    np.testing.assert_array_equal(model.table, np.ones((4, 2)))
+
+
+def test_only_the_named_tables_may_have_grown():
+    model = Tables(4)
+    with pytest.raises(BundleError, match=r"differ first at 0: expected \[\(4, 2\)\], got \[\(2, 2\)\]"):
+        restore_grown_weights(model, encode_weights(Tables(2)), [])

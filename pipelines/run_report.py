@@ -1,0 +1,32 @@
+"""What a run of the job leaves to read: `reports/train-<version>.json`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pipelines.stages import Stage
+from recsys.storage.atomic import write_file
+from recsys.storage.registry import Bundle
+from recsys.storage.workspace import Workspace
+
+
+def write_report(workspace: Workspace, bundle: Bundle, stages: Sequence[Stage], facts: Mapping[str, Any]) -> None:
+    """Writes what was published, which stages it took, and what else is known of the run.
+
+    Raises:
+      WorkspaceError: If the disk is full or refuses.
+    """
+    manifest = bundle.manifest
+    report = {
+        "version": manifest.version,
+        "dataset": manifest.dataset,
+        "split_fingerprint": manifest.split_fingerprint,
+        "stages": [
+            {"name": stage.name, "key": stage.key, "reused": stage.reused, "seconds": stage.seconds} for stage in stages
+        ],
+        **facts,
+    }
+    path = workspace.reports / f"train-{manifest.version}.json"
+    write_file(path, (json.dumps(report, indent=1, sort_keys=True) + "\n").encode())
