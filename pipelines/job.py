@@ -30,7 +30,7 @@ from recsys.storage.registry import Bundle
 from recsys.storage.workspace import TRAIN_LOCK, Workspace
 
 PREPARE_VERSION = 1
-STATISTICS_VERSION = 1
+STATISTICS_VERSION = 2
 RETRIEVAL_VERSION = 2
 RANKER_VERSION = 4
 DEVICE_VERSION = 1

@@ -171,11 +171,11 @@ def _count_statistics(histories: dict[str, list[str]], catalogue: Catalogue) -> 
     choices, users = pairs.count_items(people, distinct, width)
     followed = pairs.count_transitions(people, width, 30, 0.8)
     together = pairs.count_co_occurrences(distinct, width)
-    solved, ease = weights.solve_ease(together, width, 400.0)
+    items, ease = weights.solve_ease(together, width, 400.0)
     kinds = (
         ("transitions", followed.keys, weights.weigh_transitions(followed, choices, 0.15)),
         ("co_occurrence", together.keys, weights.weigh_co_occurrences(together, users)),
-        ("ease", solved, ease),
+        ("ease", (items[:, None] * width + items).ravel(), ease.ravel()),
     )
     return pa.concat_tables([weights.keep_strongest(kind, keys, ties, width, 50) for kind, keys, ties in kinds])
 

@@ -166,9 +166,12 @@ def write_ease(
 ) -> None:
     """Solves EASE from all blocks of the co-occurrences and writes its rows."""
     gram = pairs.merge(list(gathered[1]))
-    keys, values = weights.solve_ease(gram, width, settings.ease_regularisation)
-    table = weights.keep_strongest(EASE, keys, values, width, settings.ease_targets_per_item)
-    write_part(table, _part(output_dir, EASE, 0))
+    items, values = weights.solve_ease(gram, width, settings.ease_regularisation)
+    for start in range(0, len(items), BLOCK_ITEMS):
+        part = slice(start, start + BLOCK_ITEMS)
+        keys = (items[part, None] * width + items).ravel()
+        table = weights.keep_strongest(EASE, keys, values[part].ravel(), width, settings.ease_targets_per_item)
+        write_part(table, _part(output_dir, EASE, start // BLOCK_ITEMS))
 
 
 def _join_parts(output_dir: Path) -> None:

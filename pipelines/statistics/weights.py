@@ -46,7 +46,7 @@ def weigh_co_occurrences(pairs: PairCounts, num_users: Int64Array) -> Float64Arr
 
 
 def solve_ease(pairs: PairCounts, width: int, regularisation: float) -> tuple[Int64Array, Float64Array]:
-    """Returns keys `[num]` int64, rising, and weights `[num]` float64 of EASE, over the items that anyone chose.
+    """Returns the items that anyone chose, `[num]` int64, rising, and the weights of EASE among them, `[num, num]`.
 
     Args:
       pairs: What `count_co_occurrences` counted, all of it: the Gram matrix.
@@ -58,10 +58,10 @@ def solve_ease(pairs: PairCounts, width: int, regularisation: float) -> tuple[In
     gram = np.zeros((len(items), len(items)))
     gram[np.searchsorted(items, sources), np.searchsorted(items, targets)] = pairs.counts
     gram[np.diag_indices_from(gram)] += regularisation
-    inverse = np.linalg.inv(gram)
-    weights = inverse / -np.diag(inverse)
+    weights = np.linalg.inv(gram)
+    weights /= -np.diag(weights).copy()
     np.fill_diagonal(weights, 0.0)
-    return (items[:, None] * width + items).ravel(), weights.ravel()
+    return items, weights
 
 
 def keep_strongest(kind: str, keys: Int64Array, weights: Float64Array, width: int, max_targets: int) -> pa.Table:

@@ -29,15 +29,21 @@ def test_ease_is_the_ridge_regression_of_each_item_on_the_others() -> None:
     # People who chose items (1, 2), (1, 2), (1) and (3); item i is predicted by the others, ridge 1, no intercept.
     chosen = np.array([[1, 1, 0], [1, 1, 0], [1, 0, 0], [0, 0, 1]], np.float64)
     gram = counts({(1, 1): 3, (1, 2): 2, (2, 1): 2, (2, 2): 2, (3, 3): 1})
-    keys, weights = solve_ease(gram, WIDTH, 1.0)
-    solved = dict(zip(keys.tolist(), weights.tolist(), strict=True))
+    items, weights = solve_ease(gram, WIDTH, 1.0)
+    assert items.tolist() == [1, 2, 3]
     for item in range(3):
         others = [other for other in range(3) if other != item]
         inputs = chosen[:, others]
         ridge = np.linalg.solve(inputs.T @ inputs + np.eye(2), inputs.T @ chosen[:, item])
-        assert [solved[(other + 1) * WIDTH + item + 1] for other in others] == pytest.approx(ridge)
-        assert solved[(item + 1) * WIDTH + item + 1] == 0.0
-    assert solved[1 * WIDTH + 2] == pytest.approx(2 / 4)  # alone with item 1: 2 / (3 + 1)
+        assert weights[others, item] == pytest.approx(ridge)
+        assert weights[item, item] == 0.0
+    assert weights[0, 1] == pytest.approx(2 / 4)  # item 2 is predicted by item 1 alone: 2 / (3 + 1)
+
+
+def test_ease_leaves_out_items_that_nobody_chose() -> None:
+    items, weights = solve_ease(counts({(1, 1): 1, (1, 3): 1, (3, 1): 1, (3, 3): 1}), WIDTH, 1.0)
+    assert items.tolist() == [1, 3]
+    assert weights.tolist() == [[0.0, pytest.approx(0.5)], [pytest.approx(0.5), 0.0]]
 
 
 def test_each_source_keeps_the_strongest_of_either_sign_and_the_lowest_of_equal_ones() -> None:
