@@ -29,6 +29,8 @@ def movie_items(
 ) -> pa.Table:
     """Returns contract "item" rows for `movie_ids`, in their order.
 
+    Categories are the genres, then year and decade: what a movie that nobody has rated yet can be told by.
+
     Args:
       movie_ids: `[num_items]` int64, distinct.
       movies: Columns `movie_id` and `title`; a movie that is absent is called by its id.
@@ -41,10 +43,11 @@ def movie_items(
     )
     found = described[~described.index.duplicated()].reindex(movie_ids)
     days = found["published"].to_numpy().astype("datetime64[ms]")
-    labels = [
+    known = [
         [genre for genre in dict.fromkeys(row) if genre not in _NO_GENRES] if isinstance(row, list) else []
         for row in found["genres"]
     ]
+    labels = [own + _period_labels(day) for own, day in zip(known, found["published"], strict=True)]
     ids = movie_ids.astype(str)
     return pa.Table.from_arrays(
         [
@@ -57,6 +60,11 @@ def movie_items(
         ],
         schema=arrow_schema("item"),
     )
+
+
+def _period_labels(day: pd.Timestamp) -> list[str]:
+    """Year and decade, such as 1995 and 1990s; none where the day is unknown."""
+    return [] if pd.isna(day) else [f"{day.year}", f"{day.year // 10}0s"]
 
 
 def rating_events(ratings: pd.DataFrame, prefix: str) -> pa.Table:

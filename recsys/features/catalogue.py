@@ -18,7 +18,7 @@ from recsys.contracts.embeddings import EmbeddingSnapshot
 from recsys.contracts.events import SURFACE_CODES, Surface
 from recsys.errors import ContractError
 
-MAX_CATEGORIES = 4
+MAX_CATEGORIES = 8
 """Categories kept per item, the most telling first."""
 
 VOCABULARY_SCHEMA = pa.schema(

@@ -34,7 +34,7 @@ def test_ratings_and_movies_are_read(tmp_path):
     # date -u -d 1995-01-01 +%s
     assert (toy["title"], toy["categories"], toy["published_ms"]) == (
         "Toy é (1995)",
-        ["Action", "Adventure"],
+        ["Action", "Adventure", "1995", "1990s"],
         788_918_400_000,
     )
     assert (unknown["title"], unknown["categories"], unknown["published_ms"]) == ("unknown", [], None)

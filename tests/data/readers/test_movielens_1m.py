@@ -63,7 +63,8 @@ def test_titles_genres_and_years_come_from_the_movies(tmp_path):
     dataset = read_movielens_1m(open_files(_official(tmp_path, _full())), checked=False)
     assert dataset.items.num_rows == 5
     item = dataset.items.to_pylist()[0]
-    assert (item["item_id"], item["title"], item["categories"]) == ("1", "Film 1é (1991)", ["Drama", "War"])
+    assert (item["item_id"], item["title"]) == ("1", "Film 1é (1991)")
+    assert item["categories"] == ["Drama", "War", "1991", "1990s"]
     # date -u -d 1991-01-01 +%s
     assert item["published_ms"] == 662_688_000_000
     assert dataset.users.column("user_id").to_pylist() == ["1", "2", "3", "4", "5"]

@@ -20,7 +20,7 @@ def test_ratings_and_movies_are_read(tmp_path):
     events = dataset.events.to_pylist()
     assert [(event["event_id"], event["value"]) for event in events] == [("mlls-1-1", 4.5), ("mlls-2-2", 0.5)]
     toys, nothing = dataset.items.to_pylist()
-    assert (toys["title"], toys["categories"]) == ("Toys, The (1995)", ["Comedy", "War"])
+    assert (toys["title"], toys["categories"]) == ("Toys, The (1995)", ["Comedy", "War", "1995", "1990s"])
     assert (nothing["categories"], nothing["published_ms"]) == ([], None)
 
 

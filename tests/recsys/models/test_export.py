@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from recsys.features.catalogue import MAX_CATEGORIES
 from recsys.features.ranking import RANKING_FEATURES
 from recsys.features.tasks import TASKS
 from recsys.models.device_tower import build_device_tower
@@ -31,7 +32,10 @@ def mask(length, seen):
 
 def item_inputs(rng, count):
     items = rng.integers(0, NUM_ITEMS + 1, count).astype(np.int32)
-    return {"item_index": items, "categories": rng.integers(0, NUM_CATEGORIES + 1, (count, 4)).astype(np.int32)}
+    return {
+        "item_index": items,
+        "categories": rng.integers(0, NUM_CATEGORIES + 1, (count, MAX_CATEGORIES)).astype(np.int32),
+    }
 
 
 def query_inputs(rng, count):
