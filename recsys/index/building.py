@@ -11,9 +11,10 @@ import numpy as np
 from recsys.contracts.arrays import Float32Array, Int32Array
 from recsys.index.exact import check_vectors
 from recsys.index.faiss_index import FaissIndex
+from recsys.index.faiss_rows import use_threads
 
 MAX_EFFORT: Final = 64.0
-_MIN_EFFORT: Final = 0.25
+MIN_EFFORT: Final = 0.25
 
 
 def build_in_shards(
@@ -62,7 +63,7 @@ def tune_effort(index: FaissIndex, measure: Callable[[], float], wanted: float) 
       measure: Returns recall at the effort of the moment.
       wanted: Recall to reach; where none does, the greatest effort stays.
     """
-    effort = _MIN_EFFORT
+    effort = MIN_EFFORT
     while True:
         index.effort = effort
         found = measure()
@@ -75,6 +76,7 @@ def _fill(trained: FaissIndex, rows: Float32Array, shard_items: int, num_threads
     empty = trained.to_bytes()
 
     def fill(start: int) -> FaissIndex:
+        use_threads(1)  # Of this worker: shards that share the cores wait for each other's threads.
         shard = FaissIndex.from_bytes(empty)
         shard.add(rows[start : start + shard_items])
         return shard

@@ -20,9 +20,8 @@ from recsys.index.rows import RowItems
 
 _NARROW_SHARE: Final = 0.2
 _NARROW_ITEMS: Final = 50_000
-"""An allow-list of up to this share and number of the rows is scored exactly."""
-_GATHERED_ITEMS: Final = 2_000
-"""So few are scored by numpy: FAISS would look at the bit of every row."""
+"""An allow-list of up to this share and number of the rows is scored exactly, gathered: with a selector FAISS scores
+row by row, which takes twice as long for any number (40,000 of 200,000 × 64: 8.5 ms against 4.6)."""
 _MARGIN: Final = 8
 """Hits asked for beyond `count`, so that ties at the cut are broken by item index and not by FAISS's own order."""
 
@@ -182,7 +181,7 @@ class FaissIndex:
             return top_scores, top_items
         queries = np.ascontiguousarray(queries)
         is_narrow = num_allowed <= min(_NARROW_ITEMS, _NARROW_SHARE * self._rows.num_rows)
-        if mask is not None and is_narrow and self._rows.holds_vectors and num_allowed <= _GATHERED_ITEMS:
+        if mask is not None and is_narrow and self._rows.holds_vectors:
             rows = np.flatnonzero(mask)
             return search_rows(queries, count, self._rows.vectors(rows), self._items.codes[rows])
         if not is_narrow and not self._rows.is_exact:

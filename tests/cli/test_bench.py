@@ -11,11 +11,12 @@ import pytest
 
 from cli.bench import format_interval, tabulate_cold, tabulate_kills, tabulate_towers
 from cli.console import print_to
+from cli.index_table import tabulate_indexes
 from tests.cli.conftest import Run
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
-COMMANDS = ("query-tower", "cloud", "survival", "likes", "cold")
+COMMANDS = ("query-tower", "cloud", "survival", "likes", "cold", "index")
 
 
 def test_the_help_lists_every_benchmark_with_its_whole_line(tandem: Run) -> None:
@@ -119,3 +120,36 @@ def test_the_table_of_cold_items_has_a_row_for_each_arm_and_difference() -> None
     assert list(rows) == ["tandem", "random", "tandem − random"]
     assert rows["tandem"].count("0.5000  0.4000 … 0.6000") == 3
     assert rows["tandem − random"].count("+0.5000  +0.4000 … +0.6000") == 3
+
+
+def test_an_index_that_is_measured_is_told_and_written(tandem: Run, tmp_path: Path) -> None:
+    run = tandem(
+        "bench", "index", "--items", "500", "--dim", "8", "--vectors", "random", "--json", "--workspace", tmp_path
+    )
+    assert run.returncode == 0, run.stderr
+    result = json.loads(run.stdout)
+    written = json.loads(Path(result["report_json"]).read_text())
+    assert written["worlds"] == result["worlds"]
+    (index,) = result["worlds"]["random"]["indexes"]
+    assert (index["factory"], index["efforts"][-1]["recall_at_100"]) == ("Flat", 1.0)
+
+
+def test_the_table_of_an_index_has_a_row_for_each_effort_filter_and_change() -> None:
+    row = {"recall_at_100": 0.95, "one_ms": 0.5, "one_speedup": 25.0, "batch_ms": 0.25, "batch_speedup": 12.5}
+    index = {
+        "factory": "HNSW32",
+        "build_s": 61.0,
+        "bytes_per_item": 528.0,
+        "efforts": [{"effort": 0.25, **row}, {"effort": 0.5, **row}],
+        "filtered": [{"allowed_share": 0.001, **row}],
+        "replaced": {"replaced_share": 0.01, **row},
+    }
+    result = {"num_items": 1_000_000, "dim": 64, "worlds": {"clustered": {"indexes": [index]}}}
+    stream = io.StringIO()
+    (table,) = tabulate_indexes(result)
+    print_to(stream, table)
+    shown = stream.getvalue()
+    for text in ("clustered, HNSW32: 528 bytes", "effort 0.25", "effort 0.5", "0.1% allowed", "1.0% replaced"):
+        assert text in shown, text
+    assert shown.count("0.9500") == 4
+    assert "25.0" in shown

@@ -12,8 +12,8 @@ MUCH = 2**40
     ("num_items", "factory"),
     [
         (1, "Flat"),
-        (20_000, "Flat"),
-        (20_001, "HNSW32"),
+        (50_000, "Flat"),
+        (50_001, "HNSW32"),
         (200_000, "HNSW32"),
         (200_001, "IVF2048,PQ32x4fsr,RFlat"),
         (1_000_000, "IVF4096,PQ32x4fsr,RFlat"),
