@@ -5,17 +5,18 @@
 #   make test WORKERS=0                 tests one after the other, in one process
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format locks clean
+.PHONY: help setup demo test test-cluster flink-jars lint format locks clean
 
 PYTHON ?=
 DATA ?= synthetic
 ARGS ?=
 WORKERS ?= 2
 BIN := .venv/bin
+FLINK := $(CURDIR)/.cache/flink
 export PYTHON
 
 help: ## List the commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## Make .venv from the hashed lock (does nothing when it is up to date)
 	@requirements/install.sh all
@@ -27,6 +28,22 @@ demo: setup ## Run the whole loop once: ingest, train, federate, evaluate, serve
 test: setup ## Run all tests, the style and type checks and the import contracts among them
 	@echo "[test] pytest in $(WORKERS) processes; 5 to 15 minutes ..." >&2
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
+
+test-cluster: setup flink-jars ## Run the tests that start a Flink cluster on this machine (needs java and mvn)
+	@echo "[test-cluster] one job manager, two task managers; about 5 minutes ..." >&2
+	@TANDEM_FLINK=$(FLINK) $(BIN)/python -m pytest tests/cluster $(ARGS)
+
+flink-jars: $(FLINK)/job-server.jar $(FLINK)/lib ## Fetch Flink, and Beam's job server for it, into .cache/flink (needs mvn)
+
+$(FLINK)/job-server.jar: pipelines/flink/job_server.xml
+	@echo "[flink-jars] assembling $@ with mvn (about 160 MB) ..." >&2
+	@mvn --batch-mode --quiet --file $< -Dbuild.folder=$(FLINK)/build package
+	@mv $(FLINK)/build/job-server.jar $@ && rm -rf $(FLINK)/build
+
+$(FLINK)/lib: pipelines/flink/cluster.xml
+	@echo "[flink-jars] gathering $@ with mvn (about 60 MB) ..." >&2
+	@rm -rf $@ && mvn --batch-mode --quiet --file $< -Dbuild.folder=$(FLINK)/build package
+	@mv $(FLINK)/build/lib $@ && rm -rf $(FLINK)/build && touch $@
 
 lint: setup ## Run only ruff, mypy and the import contracts
 	$(BIN)/ruff check .

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -11,8 +11,14 @@ from cli.options import DEFAULT_WORKSPACE, AsJson, ConfigPath, MaybeDataName, Se
 from cli.session import open_session
 
 if TYPE_CHECKING:
+    from recsys.config import CloudSettings
     from recsys.progress import Progress
     from recsys.storage.workspace import Workspace
+
+RunnerName = Annotated[
+    Literal["embedded", "flink"] | None,
+    typer.Option("--runner", metavar="NAME", help="Where the Beam stages run: embedded or flink (see [runner])."),
+]
 
 
 def train(
@@ -29,8 +35,9 @@ def train(
         bool,
         typer.Option("--fine-tune", help="Go on from the current bundle, for a few epochs, with what was added since."),
     ] = False,
+    runner: RunnerName = None,
     beam_flags: Annotated[
-        list[str] | None, typer.Argument(metavar="[-- BEAM_FLAG...]", help="Flags for Beam, as --runner=FlinkRunner.")
+        list[str] | None, typer.Argument(metavar="[-- BEAM_FLAG...]", help="Flags for Beam, as --runner=SparkRunner.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -41,7 +48,7 @@ def train(
     with open_session(as_json) as session:
         from recsys.config import CloudSettings, FederatedSettings, load_settings
 
-        settings = load_settings(CloudSettings, config)
+        settings = _choose_runner(load_settings(CloudSettings, config), runner)
         device = load_settings(FederatedSettings, federated_config).device
         from cli.bundles import describe_bundle
         from cli.console import tabulate
@@ -59,6 +66,13 @@ def train(
             f"Learning curves: tensorboard --logdir {place.curves}",
             f"Next: tandem federate --workspace {workspace}",
         )
+
+
+def _choose_runner(settings: CloudSettings, name: str | None) -> CloudSettings:
+    """Returns the settings with another runner, where one is named."""
+    if name is None:
+        return settings
+    return settings.model_copy(update={"runner": settings.runner.model_copy(update={"name": name})})
 
 
 def _ensure_data(workspace: Workspace, name: str | None, source: Path | None, seed: int, progress: Progress) -> None:

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.ancestor import DEVICE_FILES, Ancestor, say_delta
+from pipelines.flink.flags import flags_of
 from pipelines.logs import quiet_logs
 from pipelines.prepare.layout import EVENTS, REPORT, VOCABULARY
 from pipelines.publish import StageFolders, publish
-from pipelines.run_report import write_report
+from pipelines.run_report import read_steps, write_report
 from pipelines.sessions import fill_sessions
 from pipelines.stages import Stage, checkpoints_of, key_of, run_stage
 from pipelines.training.trail import Trail
@@ -63,13 +64,14 @@ def train(
         (`retrieval.max_seconds`) stopped the training.
       progress: A listener.
       device: Shape of the device tower that the bundle starts with; the defaults where it is None.
-      beam_flags: Beam's own flags, such as `--runner=FlinkRunner`; none means in this process.
+      beam_flags: Beam's own flags, such as `--runner=SparkRunner`, behind those of `settings.runner`.
       fine_tune: Whether to go on from the models of the current bundle, for a few epochs at a lower rate. Its device
         tower is kept as the rounds left it. Where nothing was added to the log since, that bundle is returned.
 
     Raises:
       WorkspaceError: If there is no dataset, no bundle to fine-tune, or the disk is full.
       BundleError: If the models to fine-tune were trained with other sizes.
+      ConfigError: If `settings.runner` names a cluster that does not answer.
       DatasetError: If a file of the dataset is broken.
       TrainingError: If there is nothing to learn from, the loss diverges, or the index is worse than its floor; then
         nothing is published.
@@ -151,7 +153,7 @@ class _Run:
             with quiet_logs():
                 from pipelines.prepare.job import prepare
 
-            prepare(self.workspace.events, self.workspace.items, folder, self.settings.prepare, self.beam_flags)
+            prepare(self.workspace.events, self.workspace.items, folder, self.settings.prepare, self._flags())
 
         return run_stage(self.workspace.examples, "prepare", PREPARE_VERSION, inputs, build)
 
@@ -166,7 +168,7 @@ class _Run:
             with quiet_logs():
                 from pipelines.statistics.job import count_statistics
 
-            count_statistics(prepared.folder, folder, self.settings.statistics, self.beam_flags)
+            count_statistics(prepared.folder, folder, self.settings.statistics, self._flags())
 
         return run_stage(self.workspace.models, "statistics", STATISTICS_VERSION, inputs, build)
 
@@ -241,7 +243,7 @@ class _Run:
             with quiet_logs():
                 from pipelines.embed.job import embed
 
-            embed(prepared.folder / VOCABULARY, tower, folder, self.beam_flags)
+            embed(prepared.folder / VOCABULARY, tower, folder, self._flags())
 
         return run_stage(self.workspace.models, "embed", EMBED_VERSION, inputs, build)
 
@@ -267,9 +269,14 @@ class _Run:
         self._tell(stage)
         return stage
 
+    def _flags(self) -> tuple[str, ...]:
+        return (*flags_of(self.settings.runner), *self.beam_flags)
+
     def _tell(self, stage: Stage, figures: str = "") -> None:
         state = "unchanged, made earlier" if stage.reused else "done"
         self.progress.note(f"{stage.name}: {state} in {stage.seconds:.1f} s" + (f"; {figures}" if figures else ""))
+        for label, step in read_steps(stage).items():
+            self.progress.note(f"  {label}: {step['rows']} rows in {step['calls']} calls, {step['busy_seconds']:.2f} s")
 
 
 def _examples(prepared: Stage) -> dict[str, str]:

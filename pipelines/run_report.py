@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pipelines.prepare.layout import REPORT
 from pipelines.stages import Stage
 from recsys.storage.atomic import write_file
 from recsys.storage.registry import Bundle
@@ -24,9 +25,22 @@ def write_report(workspace: Workspace, bundle: Bundle, stages: Sequence[Stage], 
         "dataset": manifest.dataset,
         "split_fingerprint": manifest.split_fingerprint,
         "stages": [
-            {"name": stage.name, "key": stage.key, "reused": stage.reused, "seconds": stage.seconds} for stage in stages
+            {
+                "name": stage.name,
+                "key": stage.key,
+                "reused": stage.reused,
+                "seconds": stage.seconds,
+                "steps": read_steps(stage),
+            }
+            for stage in stages
         ],
         **facts,
     }
     path = workspace.reports / f"train-{manifest.version}.json"
     write_file(path, (json.dumps(report, indent=1, sort_keys=True) + "\n").encode())
+
+
+def read_steps(stage: Stage) -> dict[str, dict[str, float]]:
+    """Returns counters and timings of a stage's steps; none where the stage is no Beam pipeline."""
+    path = stage.folder / REPORT
+    return json.loads(path.read_text(encoding="utf-8")).get("steps", {}) if path.is_file() else {}

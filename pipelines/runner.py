@@ -7,20 +7,28 @@ flags Tandem therefore names the in-process `FnApiRunner` outright.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Sequence
+from typing import Final
 
 import apache_beam as beam
 import pyarrow as pa
 from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.runners.runner import PipelineResult
 
 from pipelines.arrow_coder import ArrowTableCoder
 from pipelines.logs import quiet_logs
-from recsys.errors import TandemError
+from pipelines.metering import read_figures
+from recsys import errors
+from recsys.errors import TandemError, TrainingError
 
 EMBEDDED_RUNNER = "FnApiRunner"
 
+_CAUSE_LENGTH: Final = 600
+_REMOTE_ERROR: Final = re.compile(r"recsys\.errors\.(\w+): (.*?) \[while running", re.DOTALL)
 
-def run(construct: Callable[[beam.Pipeline], None], flags: Sequence[str] = ()) -> None:
+
+def run(construct: Callable[[beam.Pipeline], None], flags: Sequence[str] = ()) -> dict[str, dict[str, float]]:
     """Builds a pipeline and runs it to its end.
 
     Args:
@@ -28,16 +36,46 @@ def run(construct: Callable[[beam.Pipeline], None], flags: Sequence[str] = ()) -
       flags: Beam's own flags, such as `--runner=FlinkRunner`; none means the in-process runner. Runners with workers
         on other machines need the workspace on a file system that all of them share.
 
+    Returns:
+      Counters and timings of the metered steps (see `pipelines.metering.read_figures`).
+
     Raises:
       TandemError: What a transform raised, of the same class, with the message as it was raised.
+      TrainingError: If a cluster gave the job up for another reason.
     """
     beam.coders.registry.register_coder(pa.Table, ArrowTableCoder)
     with quiet_logs(logging.ERROR):
         try:
-            with beam.Pipeline(options=read_options(flags)) as pipeline:
-                construct(pipeline)
+            pipeline = beam.Pipeline(options=read_options(flags))
+            construct(pipeline)
+            return read_figures(_finish(pipeline.run()))
         except TandemError as error:
             raise type(error)(str(error).split(" [while running")[0]) from error
+        except RuntimeError as error:
+            # From a cluster an error arrives as text.
+            if not flags:
+                raise
+            raise read_failure(str(error)) from error
+
+
+def _finish(result: PipelineResult) -> PipelineResult:
+    """Waits for the job; if the wait is broken off (Ctrl-C), a cluster is told to stop it."""
+    try:
+        result.wait_until_finish()
+    except (KeyboardInterrupt, SystemExit):
+        result.cancel()
+        raise
+    return result
+
+
+def read_failure(text: str) -> TandemError:
+    """Returns the error that a cluster's account of a failed job tells of."""
+    if found := _REMOTE_ERROR.search(text):
+        kind = getattr(errors, found[1], None)
+        if isinstance(kind, type) and issubclass(kind, TandemError):
+            return kind(found[2])
+    cause = " ".join(text.split())[:_CAUSE_LENGTH]
+    return TrainingError(f"Expected the cluster to end the job, got: {cause} See the logs of the cluster; run again.")
 
 
 def read_options(flags: Sequence[str]) -> PipelineOptions:

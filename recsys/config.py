@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -126,6 +126,17 @@ class FineTuningSettings(Settings):
     ranker_learning_rate: float = Field(3e-4, gt=0)
 
 
+class RunnerSettings(Settings):
+    """Where the Beam stages run. It changes no result, and is no part of what a stage depends on."""
+
+    name: Literal["embedded", "flink"] = "embedded"
+    flink_master: str = "localhost:8081"
+    flink_job_server_jar: Path = Path(".cache/flink/job-server.jar")
+    worker_command: str = "tandem-worker"
+    parallelism: int = Field(2, ge=1)
+    num_restarts: int = Field(3, ge=0)
+
+
 class CloudSettings(Settings):
     """Everything that `tandem train` can be told."""
 
@@ -135,6 +146,7 @@ class CloudSettings(Settings):
     ranker: RankerSettings = RankerSettings()
     index: IndexSettings = IndexSettings()
     fine_tuning: FineTuningSettings = FineTuningSettings()
+    runner: RunnerSettings = RunnerSettings()
 
     def for_fine_tuning(self) -> CloudSettings:
         """Returns these settings with the epochs and learning rates of fine-tuning in place of training's."""

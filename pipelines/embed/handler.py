@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 from apache_beam.ml.inference.base import ModelHandler
 
+from pipelines.metering import Meter
 from recsys.contracts.arrays import Float32Array, Int32Array
 from recsys.exchange.rounding import round_to_float16
 from recsys.runtime.tower import Tower
@@ -44,6 +46,7 @@ class ItemTowerHandler(ModelHandler[ItemBatch, VectorBatch, Tower]):
         """Keeps the path of `item_tower.tflite`."""
         super().__init__(max_batch_size=1)
         self._tower = tower
+        self._meter = Meter("embed")
 
     def load_model(self) -> Tower:
         """Loads the tower, once per worker.
@@ -58,8 +61,12 @@ class ItemTowerHandler(ModelHandler[ItemBatch, VectorBatch, Tower]):
     ) -> Iterator[VectorBatch]:
         """Yields the vectors of each batch of items."""
         for items in batch:
+            self._meter.begin_call(len(items.item_index))
+            begin = time.perf_counter_ns()
             vectors = model(item_index=items.trained_index, categories=items.categories)["vector"]
-            yield VectorBatch(items.item_index, round_to_float16(vectors))
+            rounded = round_to_float16(vectors)
+            self._meter.add_time(begin)
+            yield VectorBatch(items.item_index, rounded)
 
     def get_num_bytes(self, batch: Sequence[ItemBatch]) -> int:
         """Returns the size of the inputs, for Beam's metrics."""

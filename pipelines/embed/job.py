@@ -12,6 +12,8 @@ import pyarrow.parquet as pq
 from apache_beam.ml.inference.base import RunInference
 
 from pipelines.embed.handler import ItemBatch, ItemTowerHandler, VectorBatch
+from pipelines.metering import Metered
+from pipelines.prepare.layout import REPORT, write_json
 from pipelines.runner import run
 from recsys.contracts.bundle import EMBEDDINGS_FILE
 from recsys.contracts.embeddings import EmbeddingSnapshot
@@ -48,6 +50,8 @@ def embed(
 ) -> EmbeddingSnapshot:
     """Writes the vectors of all items to `embeddings.parquet`; what training never saw is placed by its content.
 
+    Counters and timings go to `report.json`.
+
     Args:
       vocabulary: `vocabulary.parquet` of the prepare stage.
       tower: `item_tower.tflite`.
@@ -59,6 +63,8 @@ def embed(
       BundleError: If the tower is none.
       ContractError: If the vocabulary is none, or a vector is not finite.
     """
+    # Workers of a cluster stand in folders of their own.
+    vocabulary, tower, output_dir = (path.absolute() for path in (vocabulary, tower, output_dir))
     item_ids = Catalogue.from_vocabulary(pq.read_table(vocabulary)).item_ids
     starts = range(1, len(item_ids) + 1, batch_items)
 
@@ -70,12 +76,12 @@ def embed(
             pipeline
             | "Ranges" >> beam.Create(starts)
             | "Spread" >> beam.Reshuffle()
-            | "Read items" >> beam.ParDo(ReadItems(vocabulary, batch_items))
+            | "Read items" >> beam.ParDo(Metered("read items", ReadItems(vocabulary, batch_items)))
             | "Embed" >> RunInference(ItemTowerHandler(tower))
-            | "Write vectors" >> beam.Map(write)
+            | "Write vectors" >> beam.ParDo(Metered("write vectors", write))
         )
 
-    run(construct, flags)
+    figures = run(construct, flags)
     parts = [_part(output_dir, start) for start in starts]
     vectors = np.frombuffer(b"".join(part.read_bytes() for part in parts), np.float32)
     order = sorted(range(len(item_ids)), key=item_ids.__getitem__)
@@ -84,6 +90,7 @@ def embed(
     write_file(output_dir / EMBEDDINGS_FILE, write_snapshot(snapshot))
     for part in parts:
         part.unlink()
+    write_json({"items": len(item_ids), "steps": figures}, output_dir / REPORT)
     return snapshot
 
 

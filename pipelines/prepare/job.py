@@ -25,6 +25,7 @@ import apache_beam as beam
 import pyarrow as pa
 from apache_beam.pvalue import AsSingleton
 
+from pipelines.metering import Metered
 from pipelines.prepare import layout, steps
 from pipelines.prepare.catalogue import build_vocabulary, read_items
 from pipelines.prepare.routing import Route
@@ -49,14 +50,16 @@ def prepare(
 
     Returns:
       What `report.json` holds: `rows_in`, `accepted`, `duplicates`, `dead_letters` (reason to number), `train`,
-      `validation`, `users`, `items`, `seconds`, `rows_per_second`. Law: every row of the log is accepted, a
-      duplicate or a dead letter, and exactly one of them.
+      `validation`, `users`, `items`, `steps` (see `pipelines.metering`), `seconds`, `rows_per_second`. Law: every row
+      of the log is accepted, a duplicate or a dead letter, and exactly one of them.
 
     Raises:
       WorkspaceError: If there are no events or no catalogue.
       DatasetError: If a file is broken; the message names it.
     """
     begin = time.perf_counter()
+    # Workers of a cluster stand in folders of their own.
+    events, items, output_dir = (path.absolute() for path in (events, items, output_dir))
     num_items = read_items(items).num_rows
     groups = list_row_groups(events)
     for folder in (layout.EVENTS, layout.DEAD_LETTERS, layout.DUPLICATES):
@@ -64,28 +67,29 @@ def prepare(
 
     def construct(pipeline: beam.Pipeline) -> None:
         row_groups = pipeline | "Row groups" >> beam.Create(groups) | "Spread" >> beam.Reshuffle()
-        log = row_groups | "Read" >> beam.ParDo(ReadRowGroup(settings.batch_rows))
-        valid = log | "Validate" >> _with_counts(steps.Validate(items, output_dir))
+        log = row_groups | "Read" >> beam.ParDo(Metered("read", ReadRowGroup(settings.batch_rows)))
+        valid = log | "Validate" >> _with_counts("validate", steps.Validate(items, output_dir))
         kept = (
             valid.main
             | "By event" >> Route("event_id", settings.num_shards)
-            | "Deduplicate" >> _with_counts(steps.Deduplicate(output_dir))
+            | "Deduplicate" >> _with_counts("deduplicate", steps.Deduplicate(output_dir))
         )
         written = (
             kept.main
             | "By user" >> Route("user_id", settings.num_shards)
-            | "Write examples" >> _with_counts(steps.WriteExamples(output_dir, settings), steps.TRAINING)
+            | "Write examples"
+            >> _with_counts("write examples", steps.WriteExamples(output_dir, settings), steps.TRAINING)
         )
         _write_counters([valid.counts, kept.counts, written.counts], output_dir)
         _write_vocabulary(pipeline, written[steps.TRAINING], items, num_items, output_dir)
 
-    run(construct, flags)
+    figures = run(construct, flags)
     layout.remove_leftovers(output_dir)
-    return _report(output_dir, num_items, time.perf_counter() - begin)
+    return _report(output_dir, num_items, figures, time.perf_counter() - begin)
 
 
-def _with_counts(step: beam.DoFn, *tags: str) -> beam.PTransform:
-    return beam.ParDo(step).with_outputs(steps.COUNTS, *tags, main="main").with_output_types(pa.Table)
+def _with_counts(label: str, step: beam.DoFn, *tags: str) -> beam.PTransform:
+    return beam.ParDo(Metered(label, step)).with_outputs(steps.COUNTS, *tags, main="main").with_output_types(pa.Table)
 
 
 def _write_counters(counts: Sequence[beam.PCollection], output_dir: Path) -> None:
@@ -107,13 +111,13 @@ def _write_vocabulary(
     period = training | "Training period" >> beam.CombineGlobally(TimeRangeFn())
     (
         training
-        | "Count items" >> beam.Map(count_items, AsSingleton(period), num_items)
+        | "Count items" >> beam.ParDo(Metered("count items", count_items), AsSingleton(period), num_items)
         | "Sum items" >> beam.CombineGlobally(SumFn((3, num_items + 1)))
         | "Write vocabulary" >> beam.Map(write)
     )
 
 
-def _report(output_dir: Path, num_items: int, seconds: float) -> dict[str, Any]:
+def _report(output_dir: Path, num_items: int, figures: dict[str, dict[str, float]], seconds: float) -> dict[str, Any]:
     counters = json.loads((output_dir / layout.COUNTERS).read_text(encoding="utf-8"))
     names = ("rows_in", "accepted", "duplicates", "train", "validation", "users")
     report: dict[str, Any] = {name: counters.get(name, 0) for name in names}
@@ -121,6 +125,7 @@ def _report(output_dir: Path, num_items: int, seconds: float) -> dict[str, Any]:
         name.removeprefix("dead_letters/"): number for name, number in counters.items() if name.startswith("dead")
     }
     report["items"] = num_items
+    report["steps"] = figures
     report["seconds"] = round(seconds, 3)
     report["rows_per_second"] = round(report["rows_in"] / max(seconds, 1e-9))
     layout.write_json(report, output_dir / layout.REPORT)

@@ -9,6 +9,7 @@ import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 
+from pipelines.metering import Metered
 from recsys.contracts.arrays import Int64Array
 
 
@@ -29,6 +30,19 @@ def divide(table: pa.Table, column: str, num_shards: int) -> Iterator[tuple[int,
             yield shard, table.slice(bounds[shard], bounds[shard + 1] - bounds[shard])
 
 
+class Divide(beam.DoFn):
+    """`divide` as a step."""
+
+    def __init__(self, column: str, num_shards: int) -> None:
+        """Keeps the column to divide by and the number of shards."""
+        self._column = column
+        self._num_shards = num_shards
+
+    def process(self, element: pa.Table) -> Iterator[tuple[int, pa.Table]]:
+        """Yields the parts of a table."""
+        return divide(element, self._column, self._num_shards)
+
+
 class Route(beam.PTransform):
     """Brings the rows of tables that share an id together: tables in, (shard, tables) out."""
 
@@ -40,7 +54,6 @@ class Route(beam.PTransform):
 
     def expand(self, tables: beam.PCollection) -> beam.PCollection:
         """Applies the one shuffle."""
-        keyed = tables | "Divide" >> beam.FlatMap(divide, self._column, self._num_shards).with_output_types(
-            tuple[int, pa.Table]
-        )
+        step = Metered(f"divide by {self._column}", Divide(self._column, self._num_shards))
+        keyed = tables | "Divide" >> beam.ParDo(step).with_output_types(tuple[int, pa.Table])
         return keyed | "Shuffle" >> beam.GroupByKey()

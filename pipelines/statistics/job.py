@@ -23,7 +23,8 @@ import apache_beam as beam
 import pyarrow.parquet as pq
 from apache_beam.pvalue import AsSingleton, TaggedOutput
 
-from pipelines.prepare.layout import EVENTS, VOCABULARY, remove_leftovers, write_part
+from pipelines.metering import Metered
+from pipelines.prepare.layout import EVENTS, REPORT, VOCABULARY, remove_leftovers, write_json, write_part
 from pipelines.prepare.statistics import SumFn
 from pipelines.runner import run
 from pipelines.statistics import pairs, weights
@@ -105,7 +106,7 @@ def count_statistics(
     flags: Sequence[str] = (),
     batch_rows: int = BATCH_ROWS,
 ) -> None:
-    """Writes `item_to_item.parquet`, rows by kind and source.
+    """Writes `item_to_item.parquet`, rows by kind and source, and counters and timings to `report.json`.
 
     Args:
       examples_dir: What the prepare stage wrote; its validation period is not read.
@@ -114,6 +115,8 @@ def count_statistics(
       flags: Beam's own flags (see `pipelines.runner.run`).
       batch_rows: Rows of examples that are read at once; makes no difference to what is written.
     """
+    # Workers of a cluster stand in folders of their own.
+    examples_dir, output_dir = examples_dir.absolute(), output_dir.absolute()
     num_items = pq.read_metadata(examples_dir / VOCABULARY).num_rows
     width = num_items + 1
     events = [str(path) for path in sorted((examples_dir / EVENTS).glob("*.parquet"))]
@@ -123,23 +126,28 @@ def count_statistics(
             pipeline
             | "Parts" >> beam.Create(events)
             | "Spread" >> beam.Reshuffle()
-            | "Count pairs" >> beam.ParDo(CountPairs(width, settings, batch_rows)).with_outputs(ITEMS, main="pairs")
+            | "Count pairs"
+            >> beam.ParDo(Metered("count pairs", CountPairs(width, settings, batch_rows))).with_outputs(
+                ITEMS, main="pairs"
+            )
         )
         items = counted[ITEMS] | "Sum items" >> beam.CombineGlobally(SumFn((2, width)))
         blocks = counted.pairs | "Sum pairs" >> beam.CombinePerKey(MergeFn())
-        blocks | "Write blocks" >> beam.Map(write_block, AsSingleton(items), output_dir, settings)
+        writing = Metered("write blocks", write_block)
+        blocks | "Write blocks" >> beam.ParDo(writing, AsSingleton(items), output_dir, settings)
         if num_items <= settings.ease_max_items:
             (
                 blocks
                 | "Co-occurrence" >> beam.Filter(lambda block: block[0][0] == CO_OCCURRENCE)
                 | "One matrix" >> beam.Map(lambda block: (EASE, block[1]))
                 | "Gather" >> beam.GroupByKey()
-                | "Write EASE" >> beam.Map(write_ease, width, output_dir, settings)
+                | "Write EASE" >> beam.ParDo(Metered("write EASE", write_ease), width, output_dir, settings)
             )
 
-    run(construct, flags)
+    figures = run(construct, flags)
     remove_leftovers(output_dir)
     _join_parts(output_dir)
+    write_json({"items": num_items, "steps": figures}, output_dir / REPORT)
 
 
 def write_block(block: Block, num_items: Int64Array, output_dir: Path, settings: StatisticsSettings) -> None:

@@ -11,9 +11,9 @@ import pytest
 from pipelines.job import train
 from pipelines.sessions import STORE_FILE
 from recsys.cascade.cloud import CloudModel
-from recsys.config import CloudSettings, DeviceSettings, IndexSettings
+from recsys.config import CloudSettings, DeviceSettings, IndexSettings, RunnerSettings
 from recsys.contracts.bundle import Manifest
-from recsys.errors import TrainingError, WorkspaceError
+from recsys.errors import ConfigError, TrainingError, WorkspaceError
 from recsys.progress import Silent
 from recsys.storage.registry import Bundle, BundleRegistry
 from recsys.storage.session_store import SQLiteSessionStore
@@ -95,6 +95,41 @@ def test_the_report_tells_stages_counters_and_metrics(tiny_workspace: Workspace,
     assert report["counters"]["users"] == 40
     assert report["metrics"]["index_recall_at_100"] == 1.0
     assert (report["seed"], report["version"]) == (7, trained.manifest.version)
+
+
+def test_the_report_counts_and_times_the_steps_of_each_beam_stage(tiny_workspace: Workspace, trained: Bundle) -> None:
+    report = read_report(tiny_workspace, trained.manifest)
+    steps = {stage["name"]: stage["steps"] for stage in report["stages"] if stage["steps"]}
+    assert sorted(steps) == ["embed", "prepare", "statistics"]
+    assert sorted(steps["embed"]) == ["embed", "read items", "write vectors"]
+    assert steps["embed"]["embed"]["rows"] == trained.manifest.num_items
+    assert steps["prepare"]["validate"]["rows"] == report["counters"]["rows_in"]
+    assert steps["prepare"]["count items"]["rows"] == report["counters"]["train"]
+    assert steps["statistics"]["count pairs"]["calls"] == 2, "one call for each part of the examples"
+    assert all(step["busy_seconds"] >= 0 for stage in steps.values() for step in stage.values())
+
+
+def test_a_runner_that_is_not_there_is_told_before_anything_is_written(
+    tiny_workspace: Workspace, tmp_path: Path
+) -> None:
+    workspace = Workspace(tmp_path / "workspace")
+    workspace.root.mkdir()
+    for name in ("events", "catalogue", "dataset.json"):
+        (workspace.root / name).symlink_to(tiny_workspace.root / name)
+    settings = TINY_CLOUD.model_copy(
+        update={"runner": RunnerSettings(name="flink", flink_job_server_jar=tmp_path / "nowhere.jar")}
+    )
+    with pytest.raises(ConfigError, match=r"job server for Flink at .*nowhere.jar, got none. Run `make flink-jars`"):
+        train(workspace, settings, 7, Silent())
+    assert list(workspace.examples.iterdir()) == []
+
+
+def test_where_the_stages_run_is_no_part_of_what_they_depend_on(
+    tiny_workspace: Workspace, trained: Bundle, tmp_path: Path
+) -> None:
+    workspace = link(tiny_workspace, tmp_path / "workspace")
+    settings = TINY_CLOUD.model_copy(update={"runner": RunnerSettings(name="flink", flink_master="127.0.0.1:1")})
+    assert train(workspace, settings, 7, Silent()).manifest.version == trained.manifest.version
 
 
 def test_the_server_is_handed_the_consented_histories(tiny_workspace: Workspace, trained: Bundle) -> None:

@@ -8,8 +8,8 @@ import pytest
 from apache_beam.options.pipeline_options import StandardOptions
 
 from pipelines.logs import quiet_logs
-from pipelines.runner import read_options, run
-from recsys.errors import DatasetError
+from pipelines.runner import read_failure, read_options, run
+from recsys.errors import DatasetError, TrainingError
 
 
 def refuse(element: int) -> int:
@@ -58,3 +58,21 @@ def test_logs_are_muted_only_inside(caplog: pytest.LogCaptureFixture) -> None:
         logger.error("loud")
     logger.warning("outside")
     assert [record.message for record in caplog.records] == ["loud", "outside"]
+
+
+def test_an_error_that_a_cluster_tells_as_text_is_raised_as_it_was() -> None:
+    text = (
+        "Pipeline x failed in state FAILED: java.lang.RuntimeException: Error received from SDK harness for "
+        'instruction 3: Traceback (most recent call last):\n  File "a.py", line 1\n'
+        "recsys.errors.DatasetError: Expected another file, got 3. [while running 'Read']\n\n"
+        "\tat java.base/java.lang.Thread.run(Thread.java:840)"
+    )
+    failure = read_failure(text)
+    assert (type(failure), str(failure)) == (DatasetError, "Expected another file, got 3.")
+
+
+@pytest.mark.parametrize("text", ["The\n heartbeat  timed out.", "recsys.errors.annotations: x [while running 'y']"])
+def test_any_other_failure_of_a_cluster_names_the_cause_in_one_line(text: str) -> None:
+    failure = read_failure(text)
+    assert type(failure) is TrainingError
+    assert str(failure).startswith(f"Expected the cluster to end the job, got: {' '.join(text.split())} See the logs")

@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipelines.embed.job import embed
+from pipelines.prepare.layout import REPORT
 from recsys.contracts.bundle import EMBEDDINGS_FILE, ITEM_TOWER_FILE, VOCABULARY_FILE
 from recsys.errors import BundleError
 from recsys.features.catalogue import Catalogue
@@ -50,7 +51,7 @@ def test_an_item_without_training_positives_is_placed_where_its_content_alone_pl
 
 def test_the_snapshot_is_written_and_nothing_else_stays(trained: Bundle, tmp_path: Path) -> None:
     snapshot = embed(trained.path(VOCABULARY_FILE), trained.path(ITEM_TOWER_FILE), tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == [EMBEDDINGS_FILE]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [EMBEDDINGS_FILE, REPORT]
     assert read_snapshot(tmp_path / EMBEDDINGS_FILE) == snapshot
     assert snapshot.version == trained.manifest.embedding_version
 

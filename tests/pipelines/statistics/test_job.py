@@ -18,9 +18,8 @@ SETTINGS = StatisticsSettings(decay=0.5, popularity_exponent=0.0, ease_regularis
 def count(examples: Path, folder: Path, settings: StatisticsSettings = SETTINGS, batch_rows: int = 100) -> Path:
     folder.mkdir()
     count_statistics(examples, folder, settings, batch_rows=batch_rows)
-    (path,) = folder.iterdir()
-    assert path.name == "item_to_item.parquet"
-    return path
+    assert sorted(path.name for path in folder.iterdir()) == ["item_to_item.parquet", "report.json"]
+    return folder / "item_to_item.parquet"
 
 
 def rows_of(path: Path, kind: str) -> dict[int, dict[int, float]]:

@@ -1,0 +1,1 @@
+"""Running the Beam stages on a Flink cluster, through Beam's portable runner."""
