@@ -89,7 +89,7 @@ def test_one_task_has_neither_gates_nor_a_second_expert():
 
 def test_each_task_has_a_gate_over_all_experts(multi_task_ranker):
     shapes = {weight.name: tuple(weight.shape) for weight in multi_task_ranker.trainable_weights}
-    width = len(RANKING_FEATURES) + RANKER.hidden_units[-1]
+    width = len(RANKING_FEATURES) + RANKER.match_units
     assert [shapes[f"gate_{task}/kernel:0"] for task in TASKS] == [(width, RANKER.num_experts)] * len(TASKS)
 
 
