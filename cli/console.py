@@ -141,13 +141,17 @@ def format_figures(figures: Mapping[str, float]) -> str:
 
 
 def print_to(stream: TextIO, renderable: RenderableType) -> None:
-    """Prints for a person: in the width of the terminal or, elsewhere, in a width that fits the tables, unpadded."""
+    """Prints for a person: in the width of the terminal or, elsewhere, in a width that fits the tables, unpadded.
+
+    Plain text is never broken into lines: it may hold a command, which is there to be copied.
+    """
+    is_text = isinstance(renderable, str)
     if stream.isatty():
-        Console(file=stream, highlight=False).print(renderable)
+        Console(file=stream, highlight=False).print(renderable, soft_wrap=is_text)
         return
     plain = Console(file=io.StringIO(), width=_PLAIN_WIDTH, highlight=False)
     with plain.capture() as capture:
-        plain.print(renderable)
+        plain.print(renderable, soft_wrap=is_text)
     stream.write("".join(f"{line.rstrip()}\n" for line in capture.get().splitlines()))
     stream.flush()
 

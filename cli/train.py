@@ -46,12 +46,12 @@ def train(
     Prepare, train, embed, index, publish; a stage that is complete is skipped, a training that was cut off goes on.
     """
     with open_session(as_json) as session:
+        from cli.bundles import describe_bundle
+        from cli.console import tabulate
         from recsys.config import CloudSettings, FederatedSettings, load_settings
 
         settings = _choose_runner(load_settings(CloudSettings, config), runner)
         device = load_settings(FederatedSettings, federated_config).device
-        from cli.bundles import describe_bundle
-        from cli.console import tabulate
         from pipelines.job import train as train_bundle
         from recsys.storage.workspace import Workspace
 
@@ -60,12 +60,8 @@ def train(
         bundle = train_bundle(place, settings, seed, session.progress, device, beam_flags or (), fine_tune)
         result = {**describe_bundle(bundle.manifest), "workspace": str(workspace), "curves": str(place.curves)}
         result |= {"seed": seed, "seconds": session.seconds}
-        session.finish(
-            result,
-            tabulate(result),
-            f"Learning curves: tensorboard --logdir {place.curves}",
-            f"Next: tandem federate --workspace {workspace}",
-        )
+        curves, following = f"tensorboard --logdir {place.curves}", f"tandem federate --workspace {workspace}"
+        session.finish(result, tabulate(result), f"Learning curves: {curves}", f"Next: {following}")
 
 
 def _choose_runner(settings: CloudSettings, name: str | None) -> CloudSettings:

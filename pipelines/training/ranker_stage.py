@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -133,33 +133,47 @@ def fit_ranker(
     falling = tf.keras.optimizers.schedules.CosineDecay(settings.learning_rate, num_steps)
     ranker.compile(optimizer=tf.keras.optimizers.Adam(falling))
     inputs, signature = _signatures(ranker.dim, len(ranker.tasks))
-    score = tf.function(ranker.call, input_signature=[inputs])
+    scorer = _Scorer(tf.function(ranker.call, input_signature=[inputs]), vectors)
 
     def epoch_batches(number: int) -> Iterator[dict[str, Float32Array]]:
         order = np.random.default_rng((seed, number)).permutation(len(train))
         for part in _parts(len(order), settings.batch_size):
-            rows = train.take(order[part])
-            labels = (np.arange(rows.candidates.shape[1]) == rows.labels[:, None]).astype(np.float32)[:, :, None]
-            mask = (rows.candidates > 0).astype(np.float32)
-            masks = {"candidate_mask": mask, "shown_mask": np.zeros_like(mask)}
-            yield {**_inputs(rows, vectors), "labels": labels, **masks}
-
-    def judge_ndcg(some: CandidateLists) -> float:
-        parts = (some.take(np.arange(len(some))[part]) for part in _parts(len(some), _SCORE_ROWS))
-        ranks = [_label_ranks(score(_inputs(part, vectors)).numpy(), part) for part in parts]
-        return ndcg_at_10(np.concatenate([np.zeros(0), *ranks]))
-
-    def judge_likelihood() -> float:
-        parts = (stop.take(np.arange(len(stop))[part]) for part in _parts(len(stop), _SCORE_ROWS))
-        found = [_log_likelihoods(score(_inputs(part, vectors)).numpy(), part) for part in parts]
-        return float(np.concatenate([np.zeros(0), *found]).mean()) if len(stop) else 0.0
+            yield _batch(train.take(order[part]), vectors)
 
     # Of a few hundred lists NDCG says less than chance does; their likelihood moves smoothly.
     limits = Limits(settings.max_epochs, settings.patience, _MAX_SECONDS, settings.averaging, _JUDGED_BY)
     progress.stage("training the ranker", settings.max_epochs)
-    report = fit(ranker, epoch_batches, signature, judge_likelihood, limits, progress, trail)
+    report = fit(ranker, epoch_batches, signature, lambda: scorer.likelihood(stop), limits, progress, trail)
     in_order = _label_ranks(np.zeros(judge.candidates.shape, np.float32), judge)
-    return RankerReport(report, len(train), ndcg_at_10(in_order), judge_ndcg(judge))
+    return RankerReport(report, len(train), ndcg_at_10(in_order), ndcg_at_10(scorer.ranks(judge)))
+
+
+@dataclass(frozen=True)
+class _Scorer:
+    """The ranker as it stands, over lists of any number.
+
+    Attributes:
+      score: inputs as of `Ranker.call` to `[batch, num_candidates]` float32, traced once.
+      vectors: `[num_items + 1, dim]` float32.
+    """
+
+    score: Callable[[dict[str, Float32Array]], tf.Tensor]
+    vectors: Float32Array
+
+    def ranks(self, lists: CandidateLists) -> Float32Array:
+        """Rank of each choice, `[num_lists]` float32."""
+        return self._over(lists, _label_ranks)
+
+    def likelihood(self, lists: CandidateLists) -> float:
+        """Mean logarithm of the chance of the choice; every list holds its choice. 0 where there is no list."""
+        return float(self._over(lists, _log_likelihoods).mean()) if len(lists) else 0.0
+
+    def _over(
+        self, lists: CandidateLists, measure: Callable[[Float32Array, CandidateLists], Float32Array]
+    ) -> Float32Array:
+        parts = (lists.take(np.arange(len(lists))[part]) for part in _parts(len(lists), _SCORE_ROWS))
+        found = [measure(self.score(_inputs(part, self.vectors)).numpy(), part) for part in parts]
+        return np.concatenate([np.zeros(0, np.float32), *found])
 
 
 def _best(scores: Float32Array, count: int) -> tuple[Int32Array, Float32Array]:
@@ -216,6 +230,13 @@ def _split_by_user(lists: CandidateLists, seed: int) -> tuple[CandidateLists, Ca
 
 def _inputs(lists: CandidateLists, vectors: Float32Array) -> dict[str, Float32Array]:
     return {"query": lists.queries, "candidates": vectors[lists.candidates], "features": lists.features}
+
+
+def _batch(lists: CandidateLists, vectors: Float32Array) -> dict[str, Float32Array]:
+    """What the ranker's loss reads: the choice is the one label."""
+    labels = (np.arange(lists.candidates.shape[1]) == lists.labels[:, None]).astype(np.float32)[:, :, None]
+    mask = (lists.candidates > 0).astype(np.float32)
+    return {**_inputs(lists, vectors), "labels": labels, "candidate_mask": mask, "shown_mask": np.zeros_like(mask)}
 
 
 def _label_ranks(scores: Float32Array, lists: CandidateLists) -> Float32Array:

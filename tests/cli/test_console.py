@@ -63,6 +63,13 @@ def test_values_that_look_like_markup_are_shown_as_they_are() -> None:
     assert stream.getvalue() == "name  [red]x[/]\n"
 
 
+def test_a_command_is_never_broken_into_lines() -> None:
+    stream = io.StringIO()
+    command = f"Next: tandem train --workspace /{'long/' * 40}workspace"
+    print_to(stream, command)
+    assert stream.getvalue() == f"{command}\n"
+
+
 @pytest.mark.parametrize(
     ("number", "text"), [(0.123456, "0.1235"), (2.0, "2"), (12_345.6, "12,346"), (1e-7, "1e-07"), (-0.5, "-0.5")]
 )
