@@ -48,6 +48,8 @@ class RetrievalSettings(Settings):
     num_negatives: int = Field(4096, ge=1)
     batch_size: int = Field(64, ge=1)
     learning_rate: float = Field(4e-3, gt=0)
+    decay_epochs: int = Field(0, ge=0)
+    """The rate falls to 0 over so many passes (cosine); 0 keeps it."""
     averaging: float = Field(0.999, ge=0, lt=1)
     """Momentum of the moving average of the weights, which is what is judged and kept."""
     max_epochs: int = Field(60, ge=1)
@@ -151,7 +153,11 @@ class CloudSettings(Settings):
     def for_fine_tuning(self) -> CloudSettings:
         """Returns these settings with the epochs and learning rates of fine-tuning in place of training's."""
         tuning = self.fine_tuning
-        retrieval = {"max_epochs": tuning.retrieval_max_epochs, "learning_rate": tuning.retrieval_learning_rate}
+        retrieval = {
+            "max_epochs": tuning.retrieval_max_epochs,
+            "learning_rate": tuning.retrieval_learning_rate,
+            "decay_epochs": 0,
+        }
         ranker = {"max_epochs": tuning.ranker_max_epochs, "learning_rate": tuning.ranker_learning_rate}
         return self.model_copy(
             update={

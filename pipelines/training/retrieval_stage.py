@@ -54,9 +54,7 @@ def build_retrieval(catalogue: Catalogue, settings: RetrievalSettings, seed: int
         settings.dim, settings.history_length, settings.num_blocks, settings.num_heads, settings.dropout
     )
     item_tower = ItemTower(catalogue.num_items, catalogue.num_categories, settings.dim, settings.id_dropout)
-    model = RetrievalModel(query_tower, item_tower, catalogue.categories, seed)
-    model.compile(optimizer=tf.keras.optimizers.Adam(settings.learning_rate))
-    return model
+    return RetrievalModel(query_tower, item_tower, catalogue.categories, seed)
 
 
 def fit_retrieval(
@@ -78,6 +76,7 @@ def fit_retrieval(
     batches = WindowBatches(
         sequences, catalogue.num_items, settings.history_length, settings.batch_size, settings.num_negatives, seed
     )
+    model.compile(optimizer=tf.keras.optimizers.Adam(_learning_rate(settings, batches.num_batches(1))))
     requests = first_requests(validation_requests(sequences), VALIDATION_USERS, seed)
     encoder = Encoder(model)
 
@@ -87,6 +86,15 @@ def fit_retrieval(
     limits = Limits(settings.max_epochs, settings.patience, settings.max_seconds, settings.averaging)
     progress.stage("training retrieval", settings.max_epochs)
     return fit(model, batches.epoch, _SIGNATURE, validate, limits, progress, trail)
+
+
+def _learning_rate(
+    settings: RetrievalSettings, steps_per_epoch: int
+) -> float | tf.keras.optimizers.schedules.LearningRateSchedule:
+    if not settings.decay_epochs:
+        return settings.learning_rate
+    num_steps = settings.decay_epochs * steps_per_epoch
+    return tf.keras.optimizers.schedules.CosineDecay(settings.learning_rate, num_steps)
 
 
 class Encoder:

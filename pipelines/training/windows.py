@@ -78,12 +78,20 @@ class WindowBatches:
 
     def epoch(self, number: int) -> Iterator[Batch]:
         """Yields the batches of an epoch (see `RetrievalModel.compute_loss`); the last may have fewer windows."""
-        rng = np.random.default_rng((self._seed, number))
-        windows = cut_windows(self._sequences, self._length, rng)
+        windows, rng = self._cut(number)
         order = rng.permutation(len(windows.users))
         for start in range(0, len(order), self._batch_size):
             rows = order[start : start + self._batch_size]
             yield self._batch(windows.users[rows], windows.starts[rows], windows.ends[rows], rng)
+
+    def num_batches(self, number: int) -> int:
+        """Returns how many batches an epoch has; the phases of the windows make it vary a little."""
+        return -(-len(self._cut(number)[0].users) // self._batch_size)
+
+    def _cut(self, number: int) -> tuple[Windows, np.random.Generator]:
+        """The windows of an epoch, and the generator that goes on drawing its order and negatives."""
+        rng = np.random.default_rng((self._seed, number))
+        return cut_windows(self._sequences, self._length, rng), rng
 
     def _batch(self, users: Int64Array, starts: Int64Array, ends: Int64Array, rng: np.random.Generator) -> Batch:
         history = self._sequences.padded_histories(users, ends - 1, self._length)

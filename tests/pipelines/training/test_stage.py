@@ -9,7 +9,7 @@ import pytest
 from pipelines.training.examples import read_catalogue, read_sequences
 from pipelines.training.ranker_stage import build_lists, fit_ranker
 from pipelines.training.requests import validation_requests
-from pipelines.training.retrieval_stage import Encoder, build_retrieval
+from pipelines.training.retrieval_stage import Encoder, build_retrieval, fit_retrieval
 from pipelines.training.stage import RankerSources, make_device_tower, train_ranker, train_retrieval
 from pipelines.training.trail import Trail
 from recsys.config import CloudSettings, DeviceSettings, RankerSettings, RetrievalSettings
@@ -133,6 +133,15 @@ def test_a_training_cut_off_in_either_fit_ends_in_the_same_files(tmp_path, examp
     train(examples, tmp_path / "resumed", settings, trail=trail)
     assert files_of(tmp_path / "resumed") == files_of(tmp_path / "whole")
     assert sorted(path.name for path in trail.curves.iterdir()) == ["ranker", "retrieval"]
+
+
+@pytest.mark.parametrize(("decay_epochs", "left"), [(0, 0.03), (4, 0.015), (2, 0.0)])
+def test_the_rate_falls_to_nothing_over_its_passes(examples, decay_epochs, left):
+    settings = RETRIEVAL.model_copy(update={"max_epochs": 2, "decay_epochs": decay_epochs})
+    sequences, catalogue = read_sequences(examples), read_catalogue(examples)
+    model = build_retrieval(catalogue, settings, seed=1)
+    fit_retrieval(model, sequences, catalogue, settings, seed=1, progress=Silent())
+    assert float(model.optimizer.learning_rate) == pytest.approx(left, abs=0.002)  # a step or two
 
 
 def test_written_weights_restore_the_retrieval_model(trained, examples, retrieval):
