@@ -15,7 +15,7 @@ from benchmarks.comparison import ArmTimes, Comparison, SeedValues, measure_grou
 from benchmarks.evaluation import measure
 from benchmarks.run import ArmRun, Bench
 from benchmarks.task import Task
-from recsys.config import CloudSettings
+from recsys.config.cloud import CloudSettings
 from recsys.contracts.arrays import BoolArray
 from recsys.progress import Progress
 

@@ -16,7 +16,7 @@ from typing import Any, Final
 import numpy as np
 
 from benchmarks.vectors import WORLDS
-from recsys.config import IndexSettings
+from recsys.config.cloud import IndexSettings
 from recsys.contracts.arrays import BoolArray, Float32Array
 from recsys.errors import ConfigError
 from recsys.index.building import MAX_EFFORT, MIN_EFFORT, build_in_shards, draw_sample

@@ -16,7 +16,7 @@ from benchmarks.comparison import ArmTimes, Comparison, Group, measure_group
 from benchmarks.judgements import Judgements
 from benchmarks.tandem import train_bundle
 from recsys.cascade.cloud import CloudModel
-from recsys.config import CloudSettings
+from recsys.config.cloud import CloudSettings
 from recsys.contracts.arrays import BoolArray, Float32Array, Float64Array, Int32Array
 from recsys.contracts.events import POSITIVE_ACTIONS
 from recsys.metrics.ranking import auc

@@ -20,7 +20,7 @@ from benchmarks.arms import ARMS, RANKER
 from benchmarks.evaluation import Score, rank_targets
 from benchmarks.task import Task
 from pipelines.stages import run_stage
-from recsys.config import CloudSettings
+from recsys.config.cloud import CloudSettings
 from recsys.contracts.arrays import Int32Array
 from recsys.progress import Progress
 from recsys.storage.workspace import Workspace

@@ -16,7 +16,7 @@ from data.ingest import ingest_divided
 from data.split import Split
 from pipelines.job import train
 from recsys.cascade.cloud import CloudModel
-from recsys.config import CloudSettings
+from recsys.config.cloud import CloudSettings
 from recsys.contracts.arrays import Float32Array, Int32Array
 from recsys.contracts.events import Surface
 from recsys.progress import Progress

@@ -81,7 +81,8 @@ def cloud(
         from benchmarks.cloud import compare_models
         from benchmarks.protocols.registry import read_task
         from cli.comparison import tabulate_comparison
-        from recsys.config import CloudSettings, load_settings
+        from recsys.config.cloud import CloudSettings
+        from recsys.config.settings import load_settings
         from recsys.storage.workspace import Workspace
 
         settings, chosen = load_settings(CloudSettings, config), choose_arms(arms)
@@ -136,7 +137,8 @@ def likes(
         from benchmarks.likes import compare_likes
         from benchmarks.protocols.like_or_dislike import read_like_or_dislike
         from cli.comparison import tabulate_comparison
-        from recsys.config import CloudSettings, load_settings
+        from recsys.config.cloud import CloudSettings
+        from recsys.config.settings import load_settings
         from recsys.storage.workspace import Workspace
 
         settings, place = load_settings(CloudSettings, config), Workspace(workspace)
@@ -170,7 +172,8 @@ def cold(
     Hides items from the training log, trains retrieval, and ranks the held-out events on them.
     """
     with open_session(as_json) as session:
-        from recsys.config import CloudSettings, load_settings
+        from recsys.config.cloud import CloudSettings
+        from recsys.config.settings import load_settings
 
         settings = load_settings(CloudSettings, config)
         from benchmarks.cold.bench import bench_cold

@@ -33,7 +33,8 @@ def demo(
     """
     place = workspace or Path(".tandem") / f"demo-{data}"
     with open_session(as_json) as session:
-        from recsys.config import DemoSettings, load_settings
+        from recsys.config.demo import DemoSettings
+        from recsys.config.settings import load_settings
 
         settings = load_settings(DemoSettings, config)
         from rich.text import Text

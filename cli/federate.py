@@ -10,7 +10,7 @@ from cli.options import DEFAULT_WORKSPACE, AsJson, ConfigPath, Seed, WorkspacePa
 from cli.session import open_session
 
 if TYPE_CHECKING:
-    from recsys.config import FederatedSettings
+    from recsys.config.federated import FederatedSettings
 
 
 def federate(
@@ -27,7 +27,8 @@ def federate(
     """
     with open_session(as_json) as session:
         from federated.simulation.program import federate as run_rounds
-        from recsys.config import FederatedSettings, load_settings
+        from recsys.config.federated import FederatedSettings
+        from recsys.config.settings import load_settings
 
         settings = _override(load_settings(FederatedSettings, config), rounds, clients)
         from cli.console import tabulate

@@ -36,7 +36,8 @@ def ingest(
         from dataclasses import asdict
 
         from cli.console import tabulate
-        from recsys.config import DataSettings, load_settings
+        from recsys.config.data import DataSettings
+        from recsys.config.settings import load_settings
         from recsys.storage.workspace import Workspace
 
         place = Workspace(workspace)

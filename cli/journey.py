@@ -12,7 +12,7 @@ from data.ingest import ingest
 from federated.simulation.evaluation import Evaluation, evaluate
 from federated.simulation.program import federate
 from pipelines.job import train
-from recsys.config import DemoSettings
+from recsys.config.demo import DemoSettings
 from recsys.progress import Progress
 from recsys.storage.workspace import Workspace
 

@@ -28,7 +28,8 @@ def serve(
     """
     del seed  # every verb takes it; nothing is drawn here
     with open_session(as_json) as session:
-        from recsys.config import ServingSettings, load_settings
+        from recsys.config.serving import ServingSettings
+        from recsys.config.settings import load_settings
 
         settings = load_settings(ServingSettings, config)
         from recsys.storage.workspace import Workspace

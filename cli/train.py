@@ -11,7 +11,7 @@ from cli.options import DEFAULT_WORKSPACE, AsJson, ConfigPath, MaybeDataName, Se
 from cli.session import open_session
 
 if TYPE_CHECKING:
-    from recsys.config import CloudSettings
+    from recsys.config.cloud import CloudSettings
     from recsys.progress import Progress
     from recsys.storage.workspace import Workspace
 
@@ -48,7 +48,9 @@ def train(
     with open_session(as_json) as session:
         from cli.bundles import describe_bundle
         from cli.console import tabulate
-        from recsys.config import CloudSettings, FederatedSettings, load_settings
+        from recsys.config.cloud import CloudSettings
+        from recsys.config.federated import FederatedSettings
+        from recsys.config.settings import load_settings
 
         settings = _choose_runner(load_settings(CloudSettings, config), runner)
         device = load_settings(FederatedSettings, federated_config).device
@@ -74,7 +76,7 @@ def _choose_runner(settings: CloudSettings, name: str | None) -> CloudSettings:
 def _ensure_data(workspace: Workspace, name: str | None, source: Path | None, seed: int, progress: Progress) -> None:
     """Ingests where the workspace is empty, or holds another dataset than the one named (which is refused there)."""
     from data.ingest import ingest
-    from recsys.config import DataSettings
+    from recsys.config.data import DataSettings
 
     filled = (workspace.root / "dataset.json").exists()
     if filled and source is None and name in (None, workspace.read_card().name):

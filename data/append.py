@@ -27,7 +27,7 @@ from data.ingest import read_settings, write_log, write_shards
 from data.lawfulness import find_lawful
 from data.registry import read_dataset
 from data.split import Split, split_edge_cloud
-from recsys.config import DataSettings
+from recsys.config.data import DataSettings
 from recsys.contracts.arrays import BoolArray, Int8Array
 from recsys.errors import DatasetError
 from recsys.progress import Progress, Silent

@@ -21,7 +21,7 @@ from data.identity import hash_ids
 from data.lawfulness import find_lawful
 from data.registry import read_dataset
 from data.split import Split, split_edge_cloud
-from recsys.config import DataSettings
+from recsys.config.data import DataSettings
 from recsys.contracts.arrays import BoolArray
 from recsys.errors import DatasetError, WorkspaceError
 from recsys.progress import Progress, Silent

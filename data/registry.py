@@ -16,7 +16,7 @@ from data.readers.movielens_100k import read_movielens_100k
 from data.readers.movielens_latest import read_movielens_latest_small
 from data.readers.own import read_own
 from data.synthetic import generate
-from recsys.config import DataSettings
+from recsys.config.data import DataSettings
 from recsys.errors import DatasetError
 
 

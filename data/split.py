@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from recsys.config import SplitSettings
+from recsys.config.data import SplitSettings
 from recsys.contracts.arrays import BoolArray, Int8Array, Int32Array, Int64Array
 from recsys.contracts.events import POSITIVE_ACTIONS
 from recsys.errors import ConfigError

@@ -15,7 +15,7 @@ from data.world.behaviour import Block, Responses, concatenate
 from data.world.catalogue import WorldCatalogue, build_catalogue, items_table
 from data.world.people import People, build_people, users_table
 from data.world.schedule import build_schedule, rooms_table
-from recsys.config import WorldSettings
+from recsys.config.data import WorldSettings
 from recsys.contracts.arrays import Int64Array
 from recsys.contracts.events import Action
 

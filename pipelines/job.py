@@ -21,7 +21,8 @@ from pipelines.run_report import read_steps, write_report
 from pipelines.sessions import fill_sessions
 from pipelines.stages import Stage, checkpoints_of, key_of, run_stage
 from pipelines.training.trail import Trail
-from recsys.config import CloudSettings, DeviceSettings
+from recsys.config.cloud import CloudSettings
+from recsys.config.federated import DeviceSettings
 from recsys.contracts import bundle as names
 from recsys.errors import TrainingError, WorkspaceError
 from recsys.progress import Progress

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 
 from pipelines.histories import read_histories
 from pipelines.prepare.layout import VOCABULARY
-from recsys.config import ServingSettings
+from recsys.config.serving import ServingSettings
 from recsys.features.catalogue import Catalogue
 from recsys.storage.atomic import write_file
 from recsys.storage.session_store import SQLiteSessionStore

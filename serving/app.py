@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, suppress
 
 from fastapi import FastAPI
 
-from recsys.config import ServingSettings
+from recsys.config.serving import ServingSettings
 from recsys.storage.workspace import Workspace
 from serving.body_limit import BodyLimit
 from serving.documentation import Documentation

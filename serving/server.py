@@ -15,7 +15,7 @@ from typing import Final
 import pyarrow as pa
 import uvicorn
 
-from recsys.config import ServingSettings
+from recsys.config.serving import ServingSettings
 from recsys.errors import ConfigError
 from recsys.index.faiss_rows import use_threads
 from recsys.storage.registry import BundleRegistry

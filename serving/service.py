@@ -9,7 +9,7 @@ from typing import Annotated, TypeVar
 
 from fastapi import Depends, Request
 
-from recsys.config import ServingSettings
+from recsys.config.serving import ServingSettings
 from recsys.storage.workspace import Workspace
 from serving.archive import Archive
 from serving.deployment import Deployment

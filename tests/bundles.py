@@ -21,7 +21,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from recsys.config import DataSettings, DeviceSettings, RankerSettings, WorldSettings
+from recsys.config.cloud import RankerSettings
+from recsys.config.data import DataSettings, WorldSettings
+from recsys.config.federated import DeviceSettings
 from recsys.contracts import bundle as names
 from recsys.contracts.arrays import Float32Array
 from recsys.contracts.embeddings import EmbeddingSnapshot

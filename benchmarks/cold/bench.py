@@ -24,7 +24,7 @@ from benchmarks.heldout import HeldoutEvent, heldout_events
 from federated.simulation.population import Population
 from pipelines.training.examples import read_catalogue, read_sequences
 from pipelines.training.requests import target_ranks
-from recsys.config import CloudSettings
+from recsys.config.cloud import CloudSettings
 from recsys.contracts.arrays import BoolArray, Float32Array, Float64Array
 from recsys.errors import WorkspaceError
 from recsys.features.catalogue import Catalogue

@@ -17,7 +17,7 @@ from benchmarks.settings import BaselineSettings
 from benchmarks.task import Task
 from data.registry import read_dataset
 from data.split import global_time
-from recsys.config import DataSettings
+from recsys.config.data import DataSettings
 from recsys.contracts.arrays import BoolArray
 
 _SETTINGS = BaselineSettings(

@@ -13,7 +13,7 @@ from benchmarks.settings import BaselineSettings
 from benchmarks.task import Task
 from data.registry import read_dataset
 from data.split import leave_one_out
-from recsys.config import DataSettings
+from recsys.config.data import DataSettings
 
 
 def read_last_item(source: Path | None, held_out: HeldOut = "test") -> Task:

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from benchmarks.judgements import Judgements
 from data.registry import read_dataset
 from data.split import hold_out
-from recsys.config import DataSettings
+from recsys.config.data import DataSettings
 from recsys.contracts.arrays import BoolArray, Int64Array
 from recsys.contracts.events import Action
 from recsys.errors import DatasetError

@@ -20,7 +20,7 @@ from benchmarks.settings import BaselineSettings
 from benchmarks.task import Log, Requests, Task
 from data.registry import read_dataset
 from data.split import hold_out
-from recsys.config import DataSettings
+from recsys.config.data import DataSettings
 from recsys.contracts.arrays import BoolArray, Int32Array
 
 NUM_NEGATIVES = 99

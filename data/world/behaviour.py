@@ -18,7 +18,7 @@ from data.world.catalogue import WorldCatalogue
 from data.world.clock import SECOND_MS
 from data.world.people import People
 from data.world.schedule import Schedule
-from recsys.config import WorldSettings
+from recsys.config.data import WorldSettings
 from recsys.contracts.arrays import BoolArray, Float32Array, Int8Array, Int32Array, Int64Array
 from recsys.contracts.events import ACTION_CODES
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from data.world.clock import DAY_MS, WORLD_START_MS
-from recsys.config import WorldSettings
+from recsys.config.data import WorldSettings
 from recsys.contracts.arrays import Float32Array, Int32Array
 from recsys.contracts.schema import arrow_schema
 

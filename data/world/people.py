@@ -10,7 +10,7 @@ import pyarrow as pa
 from data.identity import TIER_SHARES, TIERS
 from data.world.catalogue import unit
 from data.world.clock import DAY_MS, MINUTE_MS, WORLD_START_MS, draw_time_of_day
-from recsys.config import WorldSettings
+from recsys.config.data import WorldSettings
 from recsys.contracts.arrays import BoolArray, Float32Array, Int32Array, Int64Array
 from recsys.contracts.schema import arrow_schema
 

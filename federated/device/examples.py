@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recsys.config import DeviceSettings
+from recsys.config.federated import DeviceSettings
 from recsys.contracts.arrays import Float32Array, Int32Array
 from recsys.features.history import pad_history, standardise
 

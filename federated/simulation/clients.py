@@ -14,7 +14,7 @@ from federated.simulation.choices import ChoiceMaker
 from federated.simulation.population import Population
 from federated.simulation.replay import UserLog
 from recsys.cascade.cloud import CloudModel
-from recsys.config import DeviceSettings
+from recsys.config.federated import DeviceSettings
 
 NUM_CANDIDATES: Final = 100
 """Length of the lists that the cloud sends."""

@@ -14,7 +14,7 @@ import tensorflow as tf
 import tensorflow_federated as tff
 
 from federated.device.examples import LocalExamples
-from recsys.config import DeviceSettings
+from recsys.config.federated import DeviceSettings
 from recsys.contracts.arrays import Float32Array
 from recsys.models.device_tower import build_device_tower
 from recsys.models.losses import listwise_loss

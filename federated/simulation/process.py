@@ -10,7 +10,7 @@ from __future__ import annotations
 import tensorflow_federated as tff
 
 from federated.simulation.model import model_builder
-from recsys.config import FederatedSettings
+from recsys.config.federated import FederatedSettings
 from recsys.contracts.arrays import Float32Array
 
 

@@ -16,7 +16,7 @@ from federated.simulation.cohort import sample_cohort
 from federated.simulation.population import Population
 from federated.simulation.worker import run_worker
 from recsys.cascade.cloud import CloudModel
-from recsys.config import FederatedSettings
+from recsys.config.federated import FederatedSettings
 from recsys.contracts.arrays import Float64Array
 from recsys.contracts.bundle import DEVICE_TOWER_FILE, DEVICE_WEIGHTS_FILE
 from recsys.errors import WorkspaceError

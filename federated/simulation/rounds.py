@@ -17,7 +17,7 @@ from federated.simulation.execution import execute_on
 from federated.simulation.model import to_dataset
 from federated.simulation.validation import Validation
 from federated.simulation.worker import Worker
-from recsys.config import FederatedSettings
+from recsys.config.federated import FederatedSettings
 from recsys.progress import Progress
 
 _State = Any  # what TFF's process carries from round to round; its structure is the process's own

@@ -14,7 +14,7 @@ from federated.simulation.choices import ChoiceMaker
 from federated.simulation.clients import NUM_CANDIDATES
 from federated.simulation.replay import UserLog
 from recsys.cascade.cloud import CloudModel
-from recsys.config import DeviceSettings
+from recsys.config.federated import DeviceSettings
 from recsys.contracts.arrays import Float32Array, Float64Array, Int32Array
 from recsys.features.history import history_mask, pad_history, standardise
 from recsys.metrics.ranking import ndcg_at, rank_of

@@ -9,7 +9,7 @@ import urllib.request
 from pathlib import Path
 from typing import Final
 
-from recsys.config import RunnerSettings
+from recsys.config.cloud import RunnerSettings
 from recsys.errors import ConfigError
 
 ANSWER_TIMEOUT_S: Final = 10.0

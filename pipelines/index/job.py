@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from pipelines.histories import read_histories
 from pipelines.prepare.layout import VOCABULARY
 from recsys.cascade.rerank import QueryEncoder
-from recsys.config import IndexSettings
+from recsys.config.cloud import IndexSettings
 from recsys.contracts.arrays import Float32Array, Int32Array
 from recsys.contracts.bundle import INDEX_FILE
 from recsys.errors import TrainingError

@@ -32,7 +32,7 @@ from pipelines.prepare.routing import Route
 from pipelines.prepare.source import ReadRowGroup, list_row_groups
 from pipelines.prepare.statistics import SumFn, TimeRangeFn, count_items
 from pipelines.runner import run
-from recsys.config import PrepareSettings
+from recsys.config.cloud import PrepareSettings
 from recsys.contracts.arrays import Int64Array
 
 

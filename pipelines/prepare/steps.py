@@ -18,7 +18,7 @@ from pipelines.prepare.deduplication import deduplicate
 from pipelines.prepare.source import ROW
 from pipelines.prepare.statistics import training_part
 from pipelines.prepare.validation import REASON, validate
-from recsys.config import PrepareSettings
+from recsys.config.cloud import PrepareSettings
 
 COUNTS: Final = "counts"
 """Tag of (name, number) pairs beside the main output."""

@@ -30,7 +30,7 @@ from pipelines.runner import run
 from pipelines.statistics import pairs, weights
 from pipelines.statistics.histories import keep_distinct, read_training
 from pipelines.statistics.pairs import PairCounts
-from recsys.config import StatisticsSettings
+from recsys.config.cloud import StatisticsSettings
 from recsys.contracts.arrays import Int64Array
 from recsys.contracts.bundle import ITEM_TO_ITEM_FILE
 from recsys.features.item_to_item import CO_OCCURRENCE, EASE, ITEM_TO_ITEM_SCHEMA, KINDS, TRANSITIONS

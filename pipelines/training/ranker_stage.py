@@ -13,7 +13,7 @@ from pipelines.training.fitting import FitReport, Limits, fit
 from pipelines.training.requests import Requests, ndcg_at_10, score_catalogue
 from pipelines.training.retrieval_stage import Encoder
 from pipelines.training.trail import Trail
-from recsys.config import RankerSettings
+from recsys.config.cloud import RankerSettings
 from recsys.contracts.arrays import Float32Array, Int32Array, Int64Array
 from recsys.errors import TrainingError
 from recsys.features.catalogue import Catalogue

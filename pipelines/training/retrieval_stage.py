@@ -19,7 +19,7 @@ from pipelines.training.requests import (
 )
 from pipelines.training.trail import Trail
 from pipelines.training.windows import WindowBatches
-from recsys.config import RetrievalSettings
+from recsys.config.cloud import RetrievalSettings
 from recsys.contracts.arrays import Float32Array, Int32Array, Int64Array
 from recsys.features.catalogue import Catalogue
 from recsys.features.history import history_mask

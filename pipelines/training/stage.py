@@ -18,7 +18,8 @@ from pipelines.training.ranker_stage import RankerReport, build_lists, fit_ranke
 from pipelines.training.requests import Requests, first_requests, ndcg_at_10, validation_requests
 from pipelines.training.retrieval_stage import Encoder, build_retrieval, fit_retrieval
 from pipelines.training.trail import Trail
-from recsys.config import CloudSettings, DeviceSettings, RetrievalSettings
+from recsys.config.cloud import CloudSettings, RetrievalSettings
+from recsys.config.federated import DeviceSettings
 from recsys.contracts import bundle as names
 from recsys.features.catalogue import Catalogue
 from recsys.features.item_to_item import ItemToItem

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from recsys.config import DeviceSettings
+from recsys.config.federated import DeviceSettings
 
 _NEVER = -1e9
 _TINY = 1e-6

@@ -24,7 +24,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_recommenders as tfrs
 
-from recsys.config import RankerSettings
+from recsys.config.cloud import RankerSettings
 from recsys.contracts.arrays import Float32Array, Float64Array
 from recsys.errors import TrainingError
 from recsys.features.ranking import RANKING_FEATURES

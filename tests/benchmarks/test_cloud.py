@@ -12,7 +12,7 @@ from benchmarks.comparison import Comparison
 from benchmarks.evaluation import measure
 from benchmarks.run import Bench
 from benchmarks.task import Task
-from recsys.config import CloudSettings
+from recsys.config.cloud import CloudSettings
 from recsys.progress import Silent
 from tests.benchmarks.tasks import make_task
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from benchmarks.index import bench_index
-from recsys.config import IndexSettings
+from recsys.config.cloud import IndexSettings
 from recsys.errors import ConfigError
 from recsys.progress import Silent
 

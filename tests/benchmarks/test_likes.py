@@ -15,7 +15,7 @@ from benchmarks.judgements import Judgements
 from benchmarks.likes import compare_likes
 from data.dataset import raw_event_schema
 from data.split import hold_out
-from recsys.config import CloudSettings, RankerSettings, RetrievalSettings
+from recsys.config.cloud import CloudSettings, RankerSettings, RetrievalSettings
 from recsys.progress import Silent
 from tests.benchmarks.tasks import make_dataset
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.run import Bench, hash_code
-from recsys.config import CloudSettings
+from recsys.config.cloud import CloudSettings
 from tests.benchmarks.tasks import make_task
 
 HISTORIES = [[0, 1, 2, 3], [3, 2, 1], [1, 2, 3]]

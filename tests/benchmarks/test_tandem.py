@@ -14,7 +14,7 @@ from benchmarks.evaluation import rank_targets
 from benchmarks.tandem import TandemModel, bound_validation, train_bundle
 from benchmarks.task import Requests, Task
 from recsys.cascade.cloud import CloudModel
-from recsys.config import CloudSettings, PrepareSettings, RankerSettings, RetrievalSettings
+from recsys.config.cloud import CloudSettings, PrepareSettings, RankerSettings, RetrievalSettings
 from recsys.contracts.events import Surface
 from recsys.progress import Silent
 from recsys.storage.workspace import Workspace

@@ -11,7 +11,7 @@ import pytest
 
 from data.dataset import Dataset, raw_event_schema
 from data.registry import read_dataset
-from recsys.config import DataSettings, WorldSettings
+from recsys.config.data import DataSettings, WorldSettings
 
 TINY_WORLD = WorldSettings(num_users=40, num_items=60, num_streamers=8, num_categories=6, sessions_per_user=8)
 REPOSITORY = Path(__file__).resolve().parents[2]

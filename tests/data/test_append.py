@@ -12,7 +12,7 @@ from data.generations import generations_of
 from data.ingest import ingest, ingest_divided
 from data.readers.own import read_own
 from data.split import leave_one_out
-from recsys.config import DataSettings
+from recsys.config.data import DataSettings
 from recsys.contracts.schema import arrow_schema
 from recsys.errors import DatasetError, WorkspaceError
 from recsys.progress import Silent

@@ -13,7 +13,7 @@ from data.dataset import raw_event_schema
 from data.ingest import ingest, ingest_divided
 from data.split import global_time, leave_one_out
 from data.truth import Truth
-from recsys.config import DataSettings, SplitSettings, WorldSettings
+from recsys.config.data import DataSettings, SplitSettings, WorldSettings
 from recsys.contracts.schema import arrow_schema
 from recsys.errors import DatasetError, WorkspaceError
 from recsys.storage.workspace import Workspace

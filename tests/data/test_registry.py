@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from data.registry import DATASETS, read_dataset
-from recsys.config import DataSettings
+from recsys.config.data import DataSettings
 from recsys.errors import DatasetError
 
 

@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from recsys.config import DataSettings, WorldSettings, load_settings
+from recsys.config.data import DataSettings, WorldSettings
+from recsys.config.settings import load_settings
 from recsys.contracts.events import Action
 from recsys.contracts.schema import TABLES
 from recsys.errors import ConfigError

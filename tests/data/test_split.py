@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data.split import global_time, hold_out, leave_one_out, split_edge_cloud
-from recsys.config import SplitSettings
+from recsys.config.data import SplitSettings
 from recsys.contracts.events import POSITIVE_ACTIONS
 from recsys.errors import ConfigError
 from tests.data.conftest import make_events

@@ -10,7 +10,7 @@ from data.lawfulness import find_lawful
 from data.registry import read_dataset
 from data.split import split_edge_cloud
 from data.synthetic import generate
-from recsys.config import DataSettings, SplitSettings, WorldSettings
+from recsys.config.data import DataSettings, SplitSettings, WorldSettings
 from recsys.contracts.events import POSITIVE_ACTIONS
 from recsys.contracts.schema import arrow_schema
 from tests.data.conftest import TINY_WORLD

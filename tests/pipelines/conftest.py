@@ -13,14 +13,8 @@ import pytest
 from data.dataset import raw_event_schema
 from data.ingest import ingest
 from pipelines.job import train
-from recsys.config import (
-    CloudSettings,
-    DataSettings,
-    PrepareSettings,
-    RankerSettings,
-    RetrievalSettings,
-    WorldSettings,
-)
+from recsys.config.cloud import CloudSettings, PrepareSettings, RankerSettings, RetrievalSettings
+from recsys.config.data import DataSettings, WorldSettings
 from recsys.contracts.schema import arrow_schema
 from recsys.progress import Silent
 from recsys.storage.registry import Bundle

@@ -17,7 +17,8 @@ from data.dataset import raw_event_schema
 from data.ingest import ingest
 from pipelines.job import train
 from recsys.cascade.cloud import CloudModel
-from recsys.config import CloudSettings, DataSettings, FineTuningSettings, RankerSettings, RetrievalSettings
+from recsys.config.cloud import CloudSettings, FineTuningSettings, RankerSettings, RetrievalSettings
+from recsys.config.data import DataSettings
 from recsys.contracts import bundle as names
 from recsys.contracts.embeddings import EmbeddingSnapshot
 from recsys.errors import BundleError, WorkspaceError

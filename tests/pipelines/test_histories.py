@@ -5,7 +5,7 @@ from typing import Any
 
 from pipelines.histories import read_histories
 from pipelines.prepare.job import prepare
-from recsys.config import PrepareSettings
+from recsys.config.cloud import PrepareSettings
 from tests.pipelines.conftest import Log, make_events
 
 

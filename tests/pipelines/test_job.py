@@ -11,7 +11,8 @@ import pytest
 from pipelines.job import train
 from pipelines.sessions import STORE_FILE
 from recsys.cascade.cloud import CloudModel
-from recsys.config import CloudSettings, DeviceSettings, IndexSettings, RunnerSettings
+from recsys.config.cloud import CloudSettings, IndexSettings, RunnerSettings
+from recsys.config.federated import DeviceSettings
 from recsys.contracts.bundle import Manifest
 from recsys.errors import ConfigError, TrainingError, WorkspaceError
 from recsys.progress import Silent

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pipelines.prepare.job import prepare
 from pipelines.sessions import STORE_FILE, fill_sessions
-from recsys.config import PrepareSettings
+from recsys.config.cloud import PrepareSettings
 from recsys.storage.session_store import SQLiteSessionStore
 from recsys.storage.workspace import Workspace
 from tests.pipelines.conftest import Log, make_events

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from recsys.config import CloudSettings, load_settings
+from recsys.config.cloud import CloudSettings
+from recsys.config.settings import load_settings
 from recsys.errors import ConfigError
 
 

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from recsys.config import CloudSettings, FederatedSettings, load_settings
+from recsys.config.cloud import CloudSettings
+from recsys.config.federated import FederatedSettings
+from recsys.config.settings import load_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = {"pipelines/cloud.toml": CloudSettings, "federated/federated.toml": FederatedSettings}

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from fastapi.testclient import TestClient
 
-from recsys.config import ServingSettings
+from recsys.config.serving import ServingSettings
 from recsys.contracts.bundle import ROOMS_FILE
 from recsys.contracts.catalogue import Room
 from recsys.storage.registry import Bundle, BundleRegistry

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from fastapi.testclient import TestClient
 
-from recsys.config import ServingSettings
+from recsys.config.serving import ServingSettings
 from recsys.errors import OverloadError, VersionMismatchError
 from serving.app import create_app
 from serving.problems import NotReadyError, kind_of

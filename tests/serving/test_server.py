@@ -19,7 +19,7 @@ import httpx
 import psutil
 import pytest
 
-from recsys.config import ServingSettings
+from recsys.config.serving import ServingSettings
 from recsys.errors import ConfigError, WorkspaceError
 from recsys.storage.workspace import Workspace
 from serving.server import _listen, serve
@@ -33,7 +33,7 @@ PROGRAM = textwrap.dedent(
     f"""
     import sys
     from pathlib import Path
-    from recsys.config import ServingSettings
+    from recsys.config.serving import ServingSettings
     from recsys.storage.workspace import Workspace
     from serving.server import _listen, serve
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 import serving
-from recsys.config import ServingSettings, load_settings
+from recsys.config.serving import ServingSettings
+from recsys.config.settings import load_settings
 from recsys.errors import ConfigError
 
 FILE = Path(serving.__file__).parent / "serving.toml"

@@ -6,7 +6,8 @@ import pytest
 
 from benchmarks.cold.bench import BASELINES, METRICS, MODEL, bench_cold
 from data.ingest import ingest
-from recsys.config import CloudSettings, DataSettings, RetrievalSettings, WorldSettings
+from recsys.config.cloud import CloudSettings, RetrievalSettings
+from recsys.config.data import DataSettings, WorldSettings
 from recsys.errors import WorkspaceError
 from recsys.progress import Silent
 from recsys.storage.workspace import Workspace

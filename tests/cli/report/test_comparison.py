@@ -14,7 +14,7 @@ from benchmarks.comparison import Comparison
 from cli.comparison import tabulate_comparison
 from cli.console import print_to
 from cli.report.comparison import render_comparison, write_comparison
-from recsys.config import CloudSettings
+from recsys.config.cloud import CloudSettings
 from recsys.progress import Silent
 from tests.benchmarks.tasks import make_task
 

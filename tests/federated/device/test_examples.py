@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from federated.device.examples import Choice, build_examples
-from recsys.config import DeviceSettings
+from recsys.config.federated import DeviceSettings
 
 SETTINGS = DeviceSettings(num_candidates=3, history_length=2, max_examples=2)
 

@@ -16,7 +16,7 @@ import threading
 import time
 from pathlib import Path
 
-from recsys.config import DeviceSettings, FederatedSettings, RoundSettings
+from recsys.config.federated import DeviceSettings, FederatedSettings, RoundSettings
 from recsys.errors import FederationError
 from recsys.storage.workspace import Workspace
 

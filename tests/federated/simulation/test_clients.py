@@ -6,7 +6,7 @@ from federated.simulation.clients import Clients
 from federated.simulation.population import Population
 from federated.simulation.replay import CONSENTED, HELDOUT
 from recsys.cascade.cloud import CloudModel
-from recsys.config import DeviceSettings
+from recsys.config.federated import DeviceSettings
 from recsys.contracts.events import SURFACE_CODES, Surface
 from recsys.storage.registry import BundleRegistry
 from tests.bundles import bundled_workspace  # noqa: F401

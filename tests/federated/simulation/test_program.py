@@ -15,7 +15,7 @@ import pytest
 from federated.simulation.program import federate, run_name
 from federated.simulation.worker import run_worker
 from recsys.cascade.rerank import Reranker
-from recsys.config import FederatedSettings
+from recsys.config.federated import FederatedSettings
 from recsys.contracts.bundle import DEVICE_TOWER_FILE, DEVICE_WEIGHTS_FILE
 from recsys.errors import BundleError, WorkspaceError
 from recsys.storage.registry import BundleRegistry

@@ -12,7 +12,7 @@ from apache_beam.options.pipeline_options import FlinkRunnerOptions, PortableOpt
 
 from pipelines.flink.flags import check_cluster, find_worker, flags_of
 from pipelines.runner import read_options
-from recsys.config import RunnerSettings
+from recsys.config.cloud import RunnerSettings
 from recsys.errors import ConfigError
 
 

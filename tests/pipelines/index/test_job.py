@@ -8,7 +8,7 @@ import pytest
 
 from pipelines.index.job import METRICS_FILE, build_index, choose_factory, encode_queries
 from recsys.cascade.rerank import QueryEncoder
-from recsys.config import IndexSettings
+from recsys.config.cloud import IndexSettings
 from recsys.contracts.bundle import EMBEDDINGS_FILE, INDEX_FILE, QUERY_TOWER_FILE
 from recsys.errors import ConfigError, TrainingError
 from recsys.index.faiss_index import FaissIndex

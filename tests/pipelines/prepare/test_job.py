@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipelines.prepare.job import prepare
-from recsys.config import PrepareSettings
+from recsys.config.cloud import PrepareSettings
 from recsys.errors import DatasetError, WorkspaceError
 from tests.pipelines.conftest import Log, make_events
 

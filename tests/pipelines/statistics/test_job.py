@@ -8,7 +8,7 @@ import pytest
 
 from pipelines.statistics import job
 from pipelines.statistics.job import count_statistics
-from recsys.config import StatisticsSettings
+from recsys.config.cloud import StatisticsSettings
 from recsys.features.item_to_item import KINDS
 from tests.pipelines.statistics.conftest import write_examples
 

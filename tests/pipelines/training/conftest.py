@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipelines.statistics.job import count_statistics
-from recsys.config import StatisticsSettings
+from recsys.config.cloud import StatisticsSettings
 from recsys.contracts.bundle import ITEM_TO_ITEM_FILE
 from recsys.contracts.events import ACTION_CODES
 from recsys.features.catalogue import VOCABULARY_SCHEMA

@@ -5,7 +5,7 @@ from pipelines.training.examples import read_catalogue, read_sequences
 from pipelines.training.quantisation import export_query_towers, relative_distance
 from pipelines.training.retrieval_stage import Encoder, build_retrieval
 from recsys.cascade.rerank import QueryEncoder
-from recsys.config import RetrievalSettings
+from recsys.config.cloud import RetrievalSettings
 from recsys.contracts.bundle import QUERY_TOWER_FILE, QUERY_TOWER_INT8_FILE
 from recsys.errors import TrainingError
 from recsys.models.export import INT8_BOUND

@@ -12,7 +12,8 @@ from pipelines.training.requests import validation_requests
 from pipelines.training.retrieval_stage import Encoder, build_retrieval, fit_retrieval
 from pipelines.training.stage import RankerSources, make_device_tower, train_ranker, train_retrieval
 from pipelines.training.trail import Trail
-from recsys.config import CloudSettings, DeviceSettings, RankerSettings, RetrievalSettings
+from recsys.config.cloud import CloudSettings, RankerSettings, RetrievalSettings
+from recsys.config.federated import DeviceSettings
 from recsys.contracts import bundle as names
 from recsys.errors import TrainingError
 from recsys.features.item_to_item import ItemToItem

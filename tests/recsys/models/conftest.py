@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from recsys.config import DeviceSettings, RankerSettings
+from recsys.config.cloud import RankerSettings
+from recsys.config.federated import DeviceSettings
 from recsys.features.tasks import TASKS
 from recsys.models.device_tower import build_device_tower
 from recsys.models.item_tower import ItemTower

@@ -1,7 +1,7 @@
 import numpy as np
 import tensorflow as tf
 
-from recsys.config import DeviceSettings
+from recsys.config.federated import DeviceSettings
 from recsys.features.history import standardise
 from recsys.models.device_tower import build_device_tower
 from recsys.models.losses import listwise_loss

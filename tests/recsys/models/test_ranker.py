@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from recsys.config import RankerSettings, TaskWeights
+from recsys.config.cloud import RankerSettings, TaskWeights
 from recsys.errors import TrainingError
 from recsys.features.ranking import RANKING_FEATURES
 from recsys.features.tasks import TASKS

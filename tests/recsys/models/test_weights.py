@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from recsys.config import DeviceSettings
+from recsys.config.federated import DeviceSettings
 from recsys.errors import BundleError
 from recsys.models.device_tower import build_device_tower
 from recsys.models.weights import decode_weights, encode_weights, restore_grown_weights, restore_weights

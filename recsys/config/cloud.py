@@ -1,27 +1,13 @@
-"""Typed settings of each side, read from TOML; unknown keys are refused.
-
-One commented TOML per side lies beside its code (`pipelines/cloud.toml`, `federated/federated.toml`,
-`serving/serving.toml`, `data/world.toml`); a test loads each and compares it with the defaults here.
-"""
+"""Settings of `tandem train`."""
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
-from recsys.errors import ConfigError
-
-if TYPE_CHECKING:
-    from pydantic_core import ErrorDetails
-
-
-class Settings(BaseModel):
-    """Frozen settings; an unknown key is an error, not a silence."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+from recsys.config.settings import Settings
 
 
 class PrepareSettings(Settings):
@@ -165,123 +151,3 @@ class CloudSettings(Settings):
                 "ranker": self.ranker.model_copy(update=ranker),
             }
         )
-
-
-class DeviceSettings(Settings):
-    """The device re-ranking tower and its local training."""
-
-    history_length: int = Field(20, ge=1)
-    hidden_units: tuple[int, ...] = (32, 16)
-    num_candidates: int = Field(32, ge=2)
-    """Candidates in one local training example: the one that was chosen and others of the same list."""
-    max_examples: int = Field(64, ge=1)
-    batch_size: int = Field(16, ge=1)
-    local_epochs: int = Field(1, ge=1)
-    learning_rate: float = Field(0.3, gt=0)
-
-
-class RoundSettings(Settings):
-    """Federated rounds in simulation."""
-
-    num_rounds: int = Field(20, ge=1)
-    clients_per_round: int = Field(50, ge=1)
-    server_learning_rate: float = Field(1.0, gt=0)
-    validation_users: int = Field(200, ge=1)
-    worker_start_s: float = Field(60.0, gt=0)
-
-
-class FederatedSettings(Settings):
-    """Everything that `tandem federate` can be told."""
-
-    device: DeviceSettings = DeviceSettings()
-    rounds: RoundSettings = RoundSettings()
-
-
-class ServingSettings(Settings):
-    """Everything that `tandem serve` can be told."""
-
-    host: str = "127.0.0.1"
-    port: int = Field(8080, ge=0, le=65_535)
-    max_body_bytes: int = Field(1_048_576, ge=1_024)
-    max_candidates: int = Field(500, ge=1)
-    num_threads: int = Field(2, ge=1)
-    max_queued: int = Field(256, ge=0)
-    """Requests that may wait for a thread; beyond it the answer is 429 with Retry-After."""
-    session_length: int = Field(200, ge=1)
-    poll_s: float = Field(1.0, gt=0)
-    """How often the server looks whether another bundle was published."""
-    drain_s: float = Field(10.0, gt=0)
-    """How long requests under way may take after SIGTERM."""
-
-
-class WorldSettings(Settings):
-    """The synthetic world."""
-
-    num_users: int = Field(1_000, ge=2)
-    num_items: int = Field(1_200, ge=10)
-    num_streamers: int = Field(150, ge=2)
-    num_categories: int = Field(24, ge=2)
-    num_days: int = Field(14, ge=1)
-    sessions_per_user: int = Field(12, ge=3)
-    slots_per_session: int = Field(12, ge=2)
-    taste_dim: int = Field(12, ge=2)
-    drift: float = Field(0.6, ge=0, le=1)
-    position_bias: float = Field(0.6, ge=0)
-    live_share: float = Field(0.25, ge=0, le=1)
-
-
-class SplitSettings(Settings):
-    """Protocol E: how each person's history is divided between cloud, device and test."""
-
-    consented_fraction: float = Field(0.7, gt=0, lt=1)
-    private_fraction: float = Field(0.2, gt=0, lt=1)
-    min_positives: int = Field(10, ge=3)
-
-
-class DataSettings(Settings):
-    """Everything that `tandem ingest` can be told."""
-
-    world: WorldSettings = WorldSettings()
-    split: SplitSettings = SplitSettings()
-
-
-class DemoSettings(Settings):
-    """Everything that `tandem demo` can be told: the settings of each side under its name."""
-
-    data: DataSettings = DataSettings()
-    cloud: CloudSettings = CloudSettings()
-    federated: FederatedSettings = FederatedSettings()
-
-
-_SettingsT = TypeVar("_SettingsT", bound=Settings)
-
-
-def load_settings(kind: type[_SettingsT], path: Path | None = None) -> _SettingsT:
-    """Returns settings from a TOML file, or the defaults where `path` is None.
-
-    Args:
-      kind: The settings class of the side.
-      path: A TOML file with any subset of the keys.
-
-    Raises:
-      ConfigError: If the file is missing or no TOML, a key is unknown, or a value is out of range.
-    """
-    if path is None:
-        return kind()
-    try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"Expected a settings file at {path}, got: {error.strerror}.") from error
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"Expected TOML in {path}, got: {error}.") from error
-    try:
-        return kind.model_validate(raw)
-    except ValidationError as error:
-        raise ConfigError(f"{path}: " + "; ".join(_explain(problem) for problem in error.errors())) from error
-
-
-def _explain(problem: ErrorDetails) -> str:
-    key = ".".join(str(part) for part in problem["loc"])
-    if problem["type"] == "extra_forbidden":
-        return f"unknown key `{key}`; remove it or correct its spelling"
-    return f"`{key}`: {problem['msg']}, got {problem['input']!r}"

@@ -1,0 +1,24 @@
+"""Settings of `tandem serve`."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from recsys.config.settings import Settings
+
+
+class ServingSettings(Settings):
+    """Everything that `tandem serve` can be told."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(8080, ge=0, le=65_535)
+    max_body_bytes: int = Field(1_048_576, ge=1_024)
+    max_candidates: int = Field(500, ge=1)
+    num_threads: int = Field(2, ge=1)
+    max_queued: int = Field(256, ge=0)
+    """Requests that may wait for a thread; beyond it the answer is 429 with Retry-After."""
+    session_length: int = Field(200, ge=1)
+    poll_s: float = Field(1.0, gt=0)
+    """How often the server looks whether another bundle was published."""
+    drain_s: float = Field(10.0, gt=0)
+    """How long requests under way may take after SIGTERM."""
