@@ -12,9 +12,10 @@ from typing import Annotated
 
 import typer
 
-from cli.bench import bench
+from cli.bench.group import bench
 from cli.bundles import bundles
 from cli.demo import demo
+from cli.epilog import example
 from cli.evaluate import evaluate
 from cli.federate import federate
 from cli.ingest import ingest
@@ -33,11 +34,6 @@ app = typer.Typer(
 )
 
 
-def _example(*commands: str) -> str:
-    """An epilog that click does not re-wrap."""
-    return "\b\nExamples:\n" + "\n".join(f"  {command}" for command in commands)
-
-
 def _show_version(wanted: bool) -> None:
     if wanted:
         from importlib.metadata import version
@@ -53,25 +49,25 @@ def _tandem(
     """An edge-cloud recommender: a large cloud model and a small model on every device learn and rank together."""
 
 
-app.command(epilog=_example("tandem demo", "tandem demo --data movielens-1m --json > result.json"))(demo)
+app.command(epilog=example("tandem demo", "tandem demo --data movielens-1m --json > result.json"))(demo)
 app.command(
-    epilog=_example(
+    epilog=example(
         "tandem ingest --data synthetic --seed 7",
         "tandem ingest --data events --from my_events.csv",
         "tandem ingest --append --from tuesday_events.csv",
     )
 )(ingest)
 app.command(
-    epilog=_example(
+    epilog=example(
         "tandem train", "tandem train --fine-tune", "tandem train --data movielens-1m --config my_cloud.toml"
     )
 )(train)
-app.command(epilog=_example("tandem federate --rounds 10 --clients 100", "tandem federate --json | jq .version"))(
+app.command(epilog=example("tandem federate --rounds 10 --clients 100", "tandem federate --json | jq .version"))(
     federate
 )
-app.command(epilog=_example("tandem evaluate", "tandem evaluate --users 500 --json | jq .arms"))(evaluate)
-app.command(epilog=_example("tandem serve --port 8080", "tandem serve --host 0.0.0.0 --config my_serving.toml"))(serve)
-app.command(epilog=_example("tandem bundles", "tandem bundles --json | jq -r .current"))(bundles)
+app.command(epilog=example("tandem evaluate", "tandem evaluate --users 500 --json | jq .arms"))(evaluate)
+app.command(epilog=example("tandem serve --port 8080", "tandem serve --host 0.0.0.0 --config my_serving.toml"))(serve)
+app.command(epilog=example("tandem bundles", "tandem bundles --json | jq -r .current"))(bundles)
 app.add_typer(bench, name="bench")
 
 

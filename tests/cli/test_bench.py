@@ -9,7 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from cli.bench import format_interval, tabulate_cold, tabulate_kills, tabulate_towers
+from cli.bench.cold import tabulate_cold
+from cli.bench.query_tower import tabulate_towers
+from cli.bench.results import format_interval
+from cli.bench.survival import tabulate_kills
 from cli.console import print_to
 from cli.index_table import tabulate_indexes
 from tests.cli.conftest import Run

@@ -1,0 +1,1 @@
+"""`tandem bench`: measurements, one file for each command."""

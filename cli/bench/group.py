@@ -1,0 +1,36 @@
+"""The commands of `tandem bench`, with their examples."""
+
+from __future__ import annotations
+
+import typer
+
+from cli.bench.cloud import cloud
+from cli.bench.cold import cold
+from cli.bench.index import index
+from cli.bench.likes import likes
+from cli.bench.query_tower import query_tower
+from cli.bench.survival import survival
+from cli.epilog import example
+
+bench = typer.Typer(help="Measure quality, time and size; results go into reports/.", no_args_is_help=True)
+
+bench.command("query-tower", epilog=example("tandem bench query-tower", "tandem bench query-tower --users 500 --json"))(
+    query_tower
+)
+bench.command(
+    epilog=example(
+        "tandem bench cloud --protocol P2",
+        "tandem bench cloud --protocol P3 --protocol P4 --seeds 3 --json",
+        "tandem bench cloud --arms transitions,blend,tandem_retrieval --config my_cloud.toml",
+    )
+)(cloud)
+bench.command(epilog=example("tandem bench survival", "tandem bench survival --kills 3 --json"))(survival)
+bench.command(epilog=example("tandem bench likes", "tandem bench likes --seeds 3 --config my_cloud.toml --json"))(likes)
+bench.command(epilog=example("tandem bench cold", "tandem bench cold --config my_cloud.toml --json"))(cold)
+bench.command(
+    epilog=example(
+        "tandem bench index",
+        "tandem bench index --items 200000 --factory auto --factory HNSW32",
+        "tandem bench index --vectors clustered --json",
+    )
+)(index)

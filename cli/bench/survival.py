@@ -1,0 +1,51 @@
+"""`tandem bench survival`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cli.bench.results import write_result
+from cli.options import DEFAULT_WORKSPACE, AsJson, ConfigPath, Seed, WorkspacePath
+from cli.session import open_session
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+def survival(
+    kills: Annotated[int, typer.Option("--kills", metavar="N", min=1, help="Trainings to kill.")] = 10,
+    workspace: WorkspacePath = DEFAULT_WORKSPACE,
+    seed: Seed = 0,
+    config: ConfigPath = None,
+    as_json: AsJson = False,
+) -> None:
+    """Kill `tandem train` at random moments and run it again.
+
+    The bundle must be that of a training which was left alone, file for file.
+    """
+    with open_session(as_json) as session:
+        from benchmarks.survival import bench_survival
+        from recsys.storage.workspace import Workspace
+
+        place = Workspace(workspace)
+        result = bench_survival(place, kills=kills, seed=seed, progress=session.progress, config=config)
+        path = write_result(place, "survival", result)
+        session.finish({**result, "report_json": str(path), "seconds": session.seconds}, tabulate_kills(result))
+
+
+def tabulate_kills(result: Mapping[str, Any]) -> Table:
+    """Returns one row per kill."""
+    from rich.table import Table
+
+    same = f"{result['num_same']} of {len(result['kills'])} bundles are the same"
+    table = Table(title=same, caption=f"a whole training: {result['whole_seconds']:.1f} s")
+    for heading, justify in (("killed after", "right"), ("during", "left"), ("rerun", "right"), ("bundle", "left")):
+        table.add_column(heading, justify=justify)
+    for kill in result["kills"]:
+        during = kill["during"] if kill["was_killed"] else "had ended by itself"
+        outcome = "differs: " + ", ".join(kill["differing"]) if kill["differing"] else "the same"
+        table.add_row(f"{kill['moment_s']:.1f} s", during, f"{kill['rerun_seconds']:.1f} s", outcome)
+    return table
