@@ -8,6 +8,7 @@ from cli.bench.cloud import cloud
 from cli.bench.cold import cold
 from cli.bench.index import index
 from cli.bench.likes import likes
+from cli.bench.prepare import prepare
 from cli.bench.query_tower import query_tower
 from cli.bench.survival import survival
 from cli.epilog import example
@@ -34,3 +35,4 @@ bench.command(
         "tandem bench index --vectors clustered --json",
     )
 )(index)
+bench.command(epilog=example("tandem bench prepare", "tandem bench prepare --rows 200000 --repeats 3 --json"))(prepare)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from cli.bench.cold import tabulate_cold
+from cli.bench.prepare import tabulate_prepare
 from cli.bench.query_tower import tabulate_towers
 from cli.bench.results import format_interval
 from cli.bench.survival import tabulate_kills
@@ -19,7 +20,7 @@ from tests.cli.conftest import Run
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
-COMMANDS = ("query-tower", "cloud", "survival", "likes", "cold", "index")
+COMMANDS = ("query-tower", "cloud", "survival", "likes", "cold", "index", "prepare")
 
 
 def test_the_help_lists_every_benchmark_with_its_whole_line(tandem: Run) -> None:
@@ -156,3 +157,16 @@ def test_the_table_of_an_index_has_a_row_for_each_effort_filter_and_change() -> 
         assert text in shown, text
     assert shown.count("0.9500") == 4
     assert "25.0" in shown
+
+
+def test_the_table_of_prepare_has_a_row_for_each_size_and_way_and_tells_how_both_grow() -> None:
+    ways = {
+        "prepare": {"seconds": 5.0, "rows_per_second": 200_000.0, "peak_bytes": 2**30},
+        "pandas": {"seconds": 4.0, "rows_per_second": 250_000.0, "peak_bytes": 2**31},
+    }
+    size = {"rows": 1_000_000, "ways": ways, "ratio": 1.25}
+    stream = io.StringIO()
+    print_to(stream, tabulate_prepare({"sizes": [size], "growth": {"prepare": 10.5, "pandas": 12.0}}))
+    shown = stream.getvalue()
+    for text in ("1,000,000", "200,000", "1.00 GiB", "2.00 GiB", "× 1.25", "prepare × 10.5, pandas × 12.0"):
+        assert text in shown, text
