@@ -79,6 +79,7 @@ class Documentation:
         schemas["Fault"]["examples"] = _PROBLEM.to_json()["errors"]
         schemas["RerankRequest"]["properties"]["candidates"]["maxItems"] = self._max_candidates
         schemas["RecommendRequest"]["properties"]["count"]["maximum"] = min(self._max_candidates, 500)
+        schemas["RetrieveRequest"]["properties"]["count"]["maximum"] = self._max_candidates
         return document
 
 
@@ -114,4 +115,4 @@ def _parts(field: Mapping[str, Any], value: Any) -> list[tuple[Mapping[str, Any]
         return [(field.get("items", {}), part) for part in value[:1]]
     if isinstance(value, dict) and "additionalProperties" in field:
         return [(field["additionalProperties"], part) for part in list(value.values())[:1]]
-    return [(field, value)]
+    return [(nested, value) for nested in field.get("anyOf", [field])]

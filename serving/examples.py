@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from recsys.contracts.events import Surface
 from recsys.contracts.feed import FeedRequest
 from serving.engine import Engine
 from serving.observation import Stopwatch
+from serving.reasons import explain
 from serving.routes.bundle import describe_bundle
 from serving.routes.feed import give_order
 from serving.wire import (
@@ -23,6 +24,8 @@ from serving.wire import (
     RecommendRequest,
     RerankAnswer,
     RerankRequest,
+    RetrieveAnswer,
+    RetrieveRequest,
     Wire,
 )
 
@@ -49,14 +52,15 @@ class Examples:
 
 def build_examples(engine: Engine) -> Examples:
     """Returns examples that work against the engine."""
-    recommend, rerank = _recommend_requests(engine), _rerank_requests(engine)
+    recommend, rerank, retrieve = _recommend_requests(engine), _rerank_requests(engine), _retrieve_requests(engine)
     manifest = engine.manifest
     ready = ReadyAnswer(status="ready", bundle_version=manifest.version, embedding_version=manifest.embedding_version)
     return Examples(
-        bodies={"/v1/recommend": _dump(recommend), "/v1/rerank": _dump(rerank)},
+        bodies={"/v1/recommend": _dump(recommend), "/v1/rerank": _dump(rerank), "/v1/retrieve": _dump(retrieve)},
         answers={
             "/v1/recommend": _recommend(engine, recommend["history"]).model_dump(mode="json"),
             "/v1/rerank": _rerank(engine, rerank["history"]).model_dump(mode="json"),
+            "/v1/retrieve": _retrieve(engine, retrieve["query_vector"]).model_dump(mode="json"),
             "/v1/bundle": describe_bundle(engine).model_dump(mode="json"),
             "/healthz": HealthAnswer(status="up").model_dump(mode="json"),
             "/readyz": ready.model_dump(mode="json"),
@@ -71,8 +75,7 @@ def build_examples(engine: Engine) -> Examples:
 
 def _recommend_requests(engine: Engine) -> dict[str, RecommendRequest]:
     liked = _first_items(engine, Surface.FEED)
-    vector = engine.cloud.encode(engine.cloud.catalogue.index_of(liked))
-    rounded = [round(component, 4) for component in vector.tolist()]
+    rounded = _query_vector(engine, liked)
     requests = {
         "history": RecommendRequest(surface=Surface.FEED, count=3, history=liked, exclude_ids=liked),
         "query_vector": RecommendRequest(surface=Surface.FEED, count=3, query_vector=rounded),
@@ -91,9 +94,24 @@ def _rerank_requests(engine: Engine) -> dict[str, RerankRequest]:
     proposed = _recommend(engine, wish).candidates
     candidates = [CandidateGiven(item_id=candidate.item_id, score=round(candidate.score, 4)) for candidate in proposed]
     return {
-        "history": RerankRequest(history=liked, candidates=candidates),
+        "history": RerankRequest(history=liked, candidates=candidates, explain=True),
         "newcomer": RerankRequest(history=[], candidates=candidates),
     }
+
+
+def _retrieve_requests(engine: Engine) -> dict[str, RetrieveRequest]:
+    vector = _query_vector(engine, _first_items(engine, Surface.FEED))
+    return {"query_vector": RetrieveRequest(surface=Surface.FEED, count=3, query_vector=vector)}
+
+
+def _query_vector(engine: Engine, liked: Sequence[str]) -> list[float]:
+    vector = engine.cloud.encode(engine.cloud.catalogue.index_of(liked))
+    return [round(component, 4) for component in vector.tolist()]
+
+
+def _retrieve(engine: Engine, body: RetrieveRequest) -> RetrieveAnswer:
+    found = engine.retrieve(body.query_vector, body.surface, body.count, 0, body.exclude_ids, Stopwatch())
+    return RetrieveAnswer.from_contract(found)
 
 
 def _recommend(engine: Engine, body: RecommendRequest) -> RecommendAnswer:
@@ -107,7 +125,9 @@ def _recommend(engine: Engine, body: RecommendRequest) -> RecommendAnswer:
 def _rerank(engine: Engine, body: RerankRequest) -> RerankAnswer:
     scores = [candidate.score for candidate in body.candidates]
     item_ids = [candidate.item_id for candidate in body.candidates]
-    return give_order(engine, body, engine.rerank(body.history, item_ids, scores, Stopwatch()))
+    ranked = engine.rerank(body.history, item_ids, scores, Stopwatch())
+    reasons = explain(engine, body.history, item_ids, scores, Stopwatch()) if body.explain else {}
+    return give_order(engine, body, ranked, reasons)
 
 
 def _first_items(engine: Engine, surface: Surface) -> list[str]:

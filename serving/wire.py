@@ -93,6 +93,54 @@ class RecommendAnswer(Wire):
         )
 
 
+class RetrieveRequest(Wire):
+    """A wish for the nearest items of a query vector, unranked: for devices that run their own query tower."""
+
+    surface: Surface = Field(description="Where they will be shown: `feed` (items) or `live` (streamers on air).")
+    count: int = Field(strict=True, ge=1, description="How many are wanted at most.")
+    query_vector: list[Component] = Field(
+        max_length=MAX_DIM,
+        description="The vector that the device's query tower gave. Its length is `dim` of the manifest.",
+    )
+    now_ms: int | None = Field(
+        None,
+        strict=True,
+        ge=MIN_TIMESTAMP_MS,
+        lt=MAX_TIMESTAMP_MS,
+        description="The moment, in milliseconds since 1970 (UTC), at which rooms must be open. "
+        "Absent: the server's clock.",
+    )
+    exclude_ids: list[ItemId] = Field([], max_length=MAX_EXCLUDED, description="Item ids that must not be proposed.")
+
+
+class RetrievedAnswer(Wire):
+    """One item that the index found."""
+
+    item_id: str = Field(description="The item; on the live surface the streamer.")
+    score: float = Field(description="Its vector's inner product with the query vector, as the index has it.")
+    room_id: str | None = Field(description="The open room on the live surface; null on the feed.")
+
+
+class RetrieveAnswer(Wire):
+    """The nearest items, nearest first."""
+
+    candidates: list[RetrievedAnswer] = Field(description="Distinct, by falling score; fewer where fewer are eligible.")
+    bundle_version: str = Field(description="The bundle that gave the answer.")
+    embedding_version: str = Field(description="The item vectors that the device must hold to re-rank it.")
+
+    @classmethod
+    def from_contract(cls, response: FeedResponse) -> RetrieveAnswer:
+        """Returns the JSON shape of a feed response."""
+        return cls(
+            candidates=[
+                RetrievedAnswer(item_id=candidate.item_id, score=candidate.score, room_id=candidate.room_id)
+                for candidate in response.candidates
+            ],
+            bundle_version=response.bundle_version,
+            embedding_version=response.embedding_version,
+        )
+
+
 class CandidateGiven(Wire):
     """One item to re-rank, as `/v1/recommend` gave it."""
 
@@ -109,6 +157,11 @@ class RerankRequest(Wire):
         description="Item ids of the person's recent behaviour, oldest first; may be empty. Unknown ids are ignored.",
     )
     candidates: list[CandidateGiven] = Field(description="The list in the cloud's order; ids must be distinct.")
+    explain: bool = Field(
+        False,
+        strict=True,
+        description="Whether each item's `reason` is wanted; it costs a run per item of the history.",
+    )
 
     @field_validator("candidates")
     @classmethod
@@ -121,6 +174,29 @@ class RerankRequest(Wire):
         return candidates
 
 
+class BehaviourAnswer(Wire):
+    """An item of the history, and what it did to a candidate."""
+
+    item_id: str = Field(description="The item of the history.")
+    effect: float = Field(
+        description="The candidate's score less its score without this behaviour, relative to the list's mean: above 0 "
+        "it lifted the candidate over the others."
+    )
+
+
+class ReasonAnswer(Wire):
+    """What moved an item, in numbers of the device tower itself."""
+
+    cloud_rank: int = Field(description="Its place in the list that came, from 0.")
+    rank: int = Field(description="Its place now, from 0.")
+    cloud_score: float = Field(description="The cloud's score as the tower reads it: standardised within the list.")
+    own_score: float = Field(
+        description="The inner product with the query vector of the history, standardised within the list."
+    )
+    history_effect: float = Field(description="What the whole history did, relative to the list's mean.")
+    behaviours: list[BehaviourAnswer] = Field(description="The behaviours with the strongest effects, strongest first.")
+
+
 class RerankedAnswer(Wire):
     """One re-ranked item."""
 
@@ -128,6 +204,7 @@ class RerankedAnswer(Wire):
     score: float | None = Field(description="The device tower's score; higher is better. Null where `known` is false.")
     room_id: str | None = Field(description="As it came.")
     known: bool = Field(description="Whether the item is in the served catalogue; if not, it stands at the end.")
+    reason: ReasonAnswer | None = Field(None, description="Where `explain` asked for it and the item is known.")
 
 
 class RerankAnswer(Wire):

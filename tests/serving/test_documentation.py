@@ -19,6 +19,7 @@ ROUTES = {
     ("get", "/v1/embeddings/snapshot"),
     ("post", "/v1/recommend"),
     ("post", "/v1/rerank"),
+    ("post", "/v1/retrieve"),
 }
 
 
@@ -52,7 +53,7 @@ def test_every_example_body_works_when_pasted(client, document):
                 assert response.status_code == 200, (path, name, response.text)
                 assert response.json()["candidates"], (path, name)
                 posted += 1
-    assert posted == 6
+    assert posted == 7
 
 
 def test_every_example_parameter_works_when_pasted(client, document):
@@ -69,7 +70,7 @@ def test_the_shown_answers_are_what_the_service_answers(client, document):
             continue
         body = None
         if method == "post":
-            body = operation["requestBody"]["content"]["application/json"]["examples"]["history"]["value"]
+            body = next(iter(operation["requestBody"]["content"]["application/json"]["examples"].values()))["value"]
         assert client.request(method, path, json=body).json() == content["application/json"]["example"], path
 
 
