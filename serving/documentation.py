@@ -21,6 +21,7 @@ DESCRIPTION: Final = (
 
 TAGS: Final = [
     {"name": "feed", "description": "What a person sees next."},
+    {"name": "people", "description": "What people give, and their right to be forgotten."},
     {"name": "sync", "description": "What a device keeps: item vectors and towers."},
     {"name": "operation", "description": "For whoever runs the server."},
 ]
@@ -95,7 +96,8 @@ def insert_examples(document: dict[str, Any], examples: Examples) -> None:
             content["example"] = answer
             _insert_schema_example(document, content["schema"], answer)
     for path, parameters in examples.parameters.items():
-        for parameter in document["paths"][path]["get"]["parameters"]:
+        (operation,) = document["paths"][path].values()
+        for parameter in operation["parameters"]:
             parameter["example"] = parameters[parameter["name"]]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from recsys.contracts.bundle import DEVICE_TOWER_FILE
-from recsys.contracts.events import Surface
+from recsys.contracts.events import Action, Surface
 from recsys.contracts.feed import FeedRequest
 from serving.engine import Engine
 from serving.observation import Stopwatch
@@ -18,6 +18,10 @@ from serving.routes.bundle import describe_bundle
 from serving.routes.feed import give_order
 from serving.wire import (
     CandidateGiven,
+    EventGiven,
+    EventsAnswer,
+    EventsRequest,
+    ForgottenAnswer,
     HealthAnswer,
     ReadyAnswer,
     RecommendAnswer,
@@ -53,14 +57,21 @@ class Examples:
 def build_examples(engine: Engine) -> Examples:
     """Returns examples that work against the engine."""
     recommend, rerank, retrieve = _recommend_requests(engine), _rerank_requests(engine), _retrieve_requests(engine)
-    manifest = engine.manifest
+    manifest, events = engine.manifest, _events_requests(engine)
     ready = ReadyAnswer(status="ready", bundle_version=manifest.version, embedding_version=manifest.embedding_version)
     return Examples(
-        bodies={"/v1/recommend": _dump(recommend), "/v1/rerank": _dump(rerank), "/v1/retrieve": _dump(retrieve)},
+        bodies={
+            "/v1/recommend": _dump(recommend),
+            "/v1/rerank": _dump(rerank),
+            "/v1/retrieve": _dump(retrieve),
+            "/v1/events": _dump(events),
+        },
         answers={
             "/v1/recommend": _recommend(engine, recommend["history"]).model_dump(mode="json"),
             "/v1/rerank": _rerank(engine, rerank["history"]).model_dump(mode="json"),
             "/v1/retrieve": _retrieve(engine, retrieve["query_vector"]).model_dump(mode="json"),
+            "/v1/events": EventsAnswer(accepted=1, duplicates=0, degraded=False).model_dump(mode="json"),
+            "/v1/users/{user_id}": ForgottenAnswer(status="forgotten").model_dump(mode="json"),
             "/v1/bundle": describe_bundle(engine).model_dump(mode="json"),
             "/healthz": HealthAnswer(status="up").model_dump(mode="json"),
             "/readyz": ready.model_dump(mode="json"),
@@ -69,6 +80,7 @@ def build_examples(engine: Engine) -> Examples:
             "/v1/embeddings/snapshot": {"codec": "float16"},
             "/v1/embeddings/delta": {"base": manifest.embedding_version, "codec": "float16"},
             "/v1/bundle/files/{name}": {"name": DEVICE_TOWER_FILE},
+            "/v1/users/{user_id}": {"user_id": NEWCOMER},
         },
     )
 
@@ -102,6 +114,20 @@ def _rerank_requests(engine: Engine) -> dict[str, RerankRequest]:
 def _retrieve_requests(engine: Engine) -> dict[str, RetrieveRequest]:
     vector = _query_vector(engine, _first_items(engine, Surface.FEED))
     return {"query_vector": RetrieveRequest(surface=Surface.FEED, count=3, query_vector=vector)}
+
+
+def _events_requests(engine: Engine) -> dict[str, EventsRequest]:
+    (item_id, *_) = _first_items(engine, Surface.FEED)
+    event = EventGiven(
+        event_id="a-newcomer-1",
+        user_id=NEWCOMER,
+        item_id=item_id,
+        action=Action.CLICK,
+        surface=Surface.FEED,
+        timestamp_ms=1_700_000_000_000,
+        position=0,
+    )
+    return {"click": EventsRequest(consent=True, events=[event])}
 
 
 def _query_vector(engine: Engine, liked: Sequence[str]) -> list[float]:

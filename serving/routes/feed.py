@@ -11,6 +11,7 @@ from fastapi import APIRouter, Request
 from recsys.contracts.feed import FeedRequest, FeedResponse
 from recsys.errors import ContractError
 from serving.engine import Engine, Reranked
+from serving.histories import Known
 from serving.observation import Stopwatch
 from serving.problems import problems
 from serving.reasons import Reason, explain
@@ -29,7 +30,7 @@ from serving.wire import (
 
 router = APIRouter(prefix="/v1", tags=["feed"])
 
-FAILURES: Final = problems(400, 413, 422, 429, 500, 503)
+FAILURES: Final = problems(400, 413, 422, 429, 500, 503, 504)
 
 
 @router.post("/recommend", summary="Candidates for a person", responses=FAILURES)
@@ -44,10 +45,11 @@ async def recommend(body: RecommendRequest, request: Request, service: ServicePa
     wish = _read_wish(body, service)
     engine = service.deployment.engine
 
-    def work(stopwatch: Stopwatch) -> FeedResponse:
-        return engine.recommend(wish, _consented(wish, service, stopwatch), stopwatch)
+    def work(stopwatch: Stopwatch) -> tuple[FeedResponse, bool]:
+        known = _consented(wish, service, stopwatch)
+        return engine.recommend(wish, known.item_ids, stopwatch), known.degraded
 
-    return RecommendAnswer.from_contract(await service.compute(request, work))
+    return RecommendAnswer.from_contract(*await service.compute(request, work))
 
 
 @router.post("/retrieve", summary="The nearest items of a vector", responses=FAILURES)
@@ -144,9 +146,9 @@ def _read_wish(body: RecommendRequest, service: Service) -> FeedRequest:
     )
 
 
-def _consented(wish: FeedRequest, service: Service, stopwatch: Stopwatch) -> Sequence[str]:
+def _consented(wish: FeedRequest, service: Service, stopwatch: Stopwatch) -> Known:
     """Returns the item ids that the server may know of the person, oldest first."""
     if wish.user_id is not None:
         with stopwatch.stage("session"):
             return service.histories.recent(wish.user_id)
-    return wish.history or ()
+    return Known(wish.history or ())

@@ -1,35 +1,12 @@
-"""What travels over HTTP: JSON bodies of requests and answers, with their limits.
-
-The contract types of `recsys.contracts` state the laws; the types here state the shapes, and refuse what no law could
-be asked about: unknown keys, NaN, numbers as text, lists without end.
-"""
+"""Candidates: recommended, retrieved and re-ranked."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from pydantic import Field, field_validator
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
-
-from recsys.contracts.bundle import Manifest
 from recsys.contracts.events import MAX_ID_LENGTH, MAX_TIMESTAMP_MS, MIN_TIMESTAMP_MS, Surface
 from recsys.contracts.feed import FeedResponse
-
-MAX_HISTORY = 1_000
-"""Items of a history in one request; the towers read far fewer."""
-
-MAX_EXCLUDED = 10_000
-MAX_DIM = 4_096
-
-ItemId = Annotated[str, Field(min_length=1, max_length=MAX_ID_LENGTH)]
-Score = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=-1e9, le=1e9)]
-Component = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=-1e4, le=1e4)]
-"""One entry of a query vector. The bound is far above what a tower gives and keeps float32 from overflowing."""
-
-
-class Wire(BaseModel):
-    """A JSON object; an unknown key is an error, not a silence."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+from serving.wire.shape import MAX_DIM, MAX_EXCLUDED, MAX_HISTORY, Component, ItemId, Score, Wire
 
 
 class RecommendRequest(Wire):
@@ -79,11 +56,15 @@ class RecommendAnswer(Wire):
     candidates: list[CandidateAnswer] = Field(description="Distinct, by falling score; fewer where fewer are eligible.")
     bundle_version: str = Field(description="The bundle that gave the answer.")
     embedding_version: str = Field(description="The item vectors that the device must hold to re-rank it.")
+    degraded: bool = Field(
+        False, description="True where what the person did since the last training could not be asked for."
+    )
 
     @classmethod
-    def from_contract(cls, response: FeedResponse) -> RecommendAnswer:
+    def from_contract(cls, response: FeedResponse, degraded: bool = False) -> RecommendAnswer:
         """Returns the JSON shape of a feed response."""
         return cls(
+            degraded=degraded,
             candidates=[
                 CandidateAnswer(item_id=candidate.item_id, score=candidate.score, room_id=candidate.room_id)
                 for candidate in response.candidates
@@ -213,90 +194,3 @@ class RerankAnswer(Wire):
     candidates: list[RerankedAnswer] = Field(description="As many as were sent.")
     bundle_version: str = Field(description="The bundle that gave the answer.")
     embedding_version: str = Field(description="The item vectors that were used.")
-
-
-class FileAnswer(Wire):
-    """A file of the bundle."""
-
-    sha256: str = Field(description="Checksum of its bytes, in hexadecimal.")
-    size_bytes: int = Field(description="Its length.")
-
-
-class DeviceFileAnswer(FileAnswer):
-    """A file that a device downloads."""
-
-    name: str = Field(description="Its name in the manifest.")
-    url: str = Field(description="Where to get it, relative to the server.")
-
-
-class ManifestAnswer(Wire):
-    """What the bundle holds, as it was signed."""
-
-    version: str = Field(description="Name of the bundle.")
-    created_ms: int = Field(description="When it was published, in milliseconds since 1970 (UTC).")
-    dataset: str = Field(description="What it was trained on.")
-    split_fingerprint: str = Field(description="Names the split of the data.")
-    embedding_version: str = Field(description="Names the item vectors by their content.")
-    dim: int = Field(description="Length of item and query vectors.")
-    history_length: int = Field(description="Items that the query tower reads.")
-    num_items: int = Field(description="Items in the catalogue.")
-    files: dict[str, FileAnswer] = Field(description="Every file of the bundle, those that stay on the server too.")
-    parent: str | None = Field(description="The bundle that it was derived from, if any.")
-    metrics: dict[str, float] = Field(description="What was measured when it was made.")
-    schema_version: int = Field(description="Version of this manifest's layout.")
-
-    @classmethod
-    def from_contract(cls, manifest: Manifest) -> ManifestAnswer:
-        """Returns the JSON shape of a manifest."""
-        files = {
-            name: FileAnswer(sha256=entry.sha256, size_bytes=entry.size_bytes) for name, entry in manifest.files.items()
-        }
-        names = set(cls.model_fields) - {"files", "metrics"}
-        return cls(files=files, metrics=dict(manifest.metrics), **{name: getattr(manifest, name) for name in names})
-
-
-class BundleAnswer(Wire):
-    """The served bundle: its manifest, and what a device downloads of it."""
-
-    manifest: ManifestAnswer = Field(description="The signed manifest.")
-    signature: str = Field(
-        description="Ed25519 signature (base64) of the manifest's canonical text: JSON with sorted keys, an indent "
-        "of one space and a newline at the end."
-    )
-    device_files: list[DeviceFileAnswer] = Field(description="The towers that run on a device.")
-
-
-class HealthAnswer(Wire):
-    """The process is up."""
-
-    status: str = Field(description="Always `up`.")
-
-
-class ReadyAnswer(Wire):
-    """A bundle is loaded and answers."""
-
-    status: str = Field(description="Always `ready`.")
-    bundle_version: str = Field(description="The bundle that is served.")
-    embedding_version: str = Field(description="Its item vectors.")
-
-
-class Fault(Wire):
-    """One place of a request that was refused."""
-
-    detail: str = Field(description="What is wrong there.")
-    pointer: str = Field(description="JSON pointer into the body, or `query/NAME` and the like for other places.")
-
-
-class Problem(Wire):
-    """An error, as RFC 9457 has it."""
-
-    type: str = Field(description="The kind of error: `urn:tandem:problem:KIND`; `about:blank` for plain HTTP ones.")
-    title: str = Field(description="The kind in words.")
-    status: int = Field(description="The HTTP status.")
-    detail: str = Field(description="What was expected, what came and what to do.")
-    errors: list[Fault] | None = Field(None, description="The places that were refused, where there are several.")
-    request_id: str | None = Field(None, description="Names the request in the server's log.")
-
-    def to_json(self) -> dict[str, Any]:
-        """Returns the object without absent keys."""
-        return self.model_dump(exclude_none=True)
