@@ -33,9 +33,8 @@ from recsys.errors import DatasetError
 from recsys.progress import Progress, Silent
 from recsys.storage.atomic import explain_disk_errors, publish_folder
 from recsys.storage.lock import hold_lock
-from recsys.storage.workspace import APPEND_FOLDER, PARTS, TRAIN_LOCK, DatasetCard, Workspace
+from recsys.storage.workspace import APPEND_FOLDER, PARTIAL_APPEND_FOLDER, PARTS, TRAIN_LOCK, DatasetCard, Workspace
 
-_PARTIAL: Final = "append.partial"
 _DIGESTS: Final = "appended.json"
 """Which logs were appended, by their content: the same one again changes nothing."""
 
@@ -121,7 +120,7 @@ class _Change:
 
     def write(self, workspace: Workspace, digest: str, progress: Progress) -> None:
         """Writes all that changes beside the workspace's own, and makes it valid."""
-        partial = Workspace(workspace.root / _PARTIAL)
+        partial = Workspace(workspace.root / PARTIAL_APPEND_FOLDER)
         with explain_disk_errors(partial.root, 0):
             shutil.rmtree(partial.root, ignore_errors=True)
             for folder in (partial.events, partial.devices, partial.items.parent):

@@ -6,6 +6,7 @@ import zipfile
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -95,9 +96,9 @@ class Truth:
     def _user_rows(self) -> dict[str, int]:
         return {user_id: row for row, user_id in enumerate(self.user_ids)}
 
-    def save(self, path: Path) -> None:
+    def save(self, target: Path | BinaryIO) -> None:
         """Writes all arrays to an `.npz` file; nothing in it needs pickle."""
-        np.savez(path, **{field.name: np.asarray(getattr(self, field.name)) for field in fields(self)})
+        np.savez(target, **{field.name: np.asarray(getattr(self, field.name)) for field in fields(self)})
 
     @classmethod
     def load(cls, path: Path) -> Truth:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from data.inbox import settled
 from pipelines.ancestor import DEVICE_FILES, Ancestor, say_delta
 from pipelines.flink.flags import flags_of
 from pipelines.logs import quiet_logs
@@ -53,7 +54,7 @@ def train(
     beam_flags: Sequence[str] = (),
     fine_tune: bool = False,
 ) -> Bundle:
-    """Trains on the consented log of a workspace and publishes a bundle.
+    """Trains on the consented log of a workspace, with what the server received since, and publishes a bundle.
 
     A second run does only what changed; a killed run is taken up at the stage that it was in, training after the last
     epoch that it had finished. Runs on one workspace wait for each other.
@@ -78,7 +79,7 @@ def train(
         nothing is published.
     """
     workspace.read_card()
-    with hold_lock(workspace.root / TRAIN_LOCK):
+    with hold_lock(workspace.root / TRAIN_LOCK), settled(workspace, progress):
         base = Ancestor.current(workspace) if fine_tune else None
         settings = settings.for_fine_tuning() if base else settings
         run = _Run(workspace, settings, seed, progress, device or DeviceSettings(), tuple(beam_flags), base)

@@ -13,9 +13,8 @@ from recsys.config.serving import ServingSettings
 from recsys.features.catalogue import Catalogue
 from recsys.storage.atomic import write_file
 from recsys.storage.session_store import SQLiteSessionStore
-from recsys.storage.workspace import Workspace
+from recsys.storage.workspace import SESSIONS_FILE, Workspace
 
-STORE_FILE: Final = "sessions.sqlite"
 SOURCE_FILE: Final = "sessions.source"
 """Which prepared examples the store was filled from: filling it again would undo what the server appended since."""
 
@@ -30,11 +29,12 @@ def fill_sessions(workspace: Workspace, examples_dir: Path) -> int:
       WorkspaceError: If the store cannot be written.
     """
     source = workspace.state / SOURCE_FILE
-    if (workspace.state / STORE_FILE).exists() and source.exists() and source.read_text() == examples_dir.name:
+    if (workspace.state / SESSIONS_FILE).exists() and source.exists() and source.read_text() == examples_dir.name:
         return 0
-    length = ServingSettings().session_length
+    settings = ServingSettings()
+    length = settings.session_length
     catalogue = Catalogue.from_vocabulary(pq.read_table(examples_dir / VOCABULARY))
-    store = SQLiteSessionStore(workspace.state / STORE_FILE, length)
+    store = SQLiteSessionStore(workspace.state / SESSIONS_FILE, length, settings.session_ttl_s)
     num_users = 0
     try:
         for part in read_histories(examples_dir):

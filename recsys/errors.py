@@ -66,6 +66,13 @@ class FederationError(TandemError):
     exit_code = 7
 
 
+class StoreAwayError(TandemError):
+    """A store on another machine does not answer; what can be done without it is done without it."""
+
+    exit_code = 4
+    http_status = 503
+
+
 class OverloadError(TandemError):
     """The service is at capacity; try again later."""
 

@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 
 from fastapi import FastAPI
 
 from recsys.config.serving import ServingSettings
 from recsys.storage.workspace import Workspace
+from serving.access import Access, read_grants
 from serving.body_limit import BodyLimit
 from serving.documentation import Documentation
 from serving.observation import Observer
 from serving.problems import install_problems
-from serving.routes import bundle, embeddings, feed, health
+from serving.routes import bundle, embeddings, feed, health, people
 from serving.service import Service
 
 API_VERSION = "1"
@@ -35,8 +37,10 @@ def create_app(workspace: Workspace, settings: ServingSettings) -> FastAPI:
     app.state.service = service
     install_problems(app)
     app.add_middleware(BodyLimit, max_body_bytes=settings.max_body_bytes)
+    if settings.keys_file:
+        app.add_middleware(Access, grants=read_grants(Path(settings.keys_file)))
     app.add_middleware(Observer, metrics=service.metrics)
-    for part in (feed, embeddings, bundle, health):
+    for part in (feed, people, embeddings, bundle, health):
         app.include_router(part.router)
     documentation = Documentation(app, service.deployment, settings.max_candidates)
     app.openapi = documentation.render  # type: ignore[method-assign]
@@ -48,11 +52,12 @@ async def _live(app: FastAPI) -> AsyncIterator[None]:
     """Loads the bundle before the first request, watches for another one, and closes all at the end."""
     service: Service = app.state.service
     await asyncio.to_thread(service.deployment.refresh)
-    watch = asyncio.create_task(service.deployment.watch(service.settings.poll_s))
+    watches = [asyncio.create_task(part.watch(service.settings.poll_s)) for part in (service.deployment, service.inbox)]
     try:
         yield
     finally:
-        watch.cancel()
-        with suppress(asyncio.CancelledError):
-            await watch
+        for watch in watches:
+            watch.cancel()
+            with suppress(asyncio.CancelledError):
+                await watch
         service.close()

@@ -21,6 +21,7 @@ DESCRIPTION: Final = (
 
 TAGS: Final = [
     {"name": "feed", "description": "What a person sees next."},
+    {"name": "people", "description": "What people give, and their right to be forgotten."},
     {"name": "sync", "description": "What a device keeps: item vectors and towers."},
     {"name": "operation", "description": "For whoever runs the server."},
 ]
@@ -79,6 +80,7 @@ class Documentation:
         schemas["Fault"]["examples"] = _PROBLEM.to_json()["errors"]
         schemas["RerankRequest"]["properties"]["candidates"]["maxItems"] = self._max_candidates
         schemas["RecommendRequest"]["properties"]["count"]["maximum"] = min(self._max_candidates, 500)
+        schemas["RetrieveRequest"]["properties"]["count"]["maximum"] = self._max_candidates
         return document
 
 
@@ -94,7 +96,8 @@ def insert_examples(document: dict[str, Any], examples: Examples) -> None:
             content["example"] = answer
             _insert_schema_example(document, content["schema"], answer)
     for path, parameters in examples.parameters.items():
-        for parameter in document["paths"][path]["get"]["parameters"]:
+        (operation,) = document["paths"][path].values()
+        for parameter in operation["parameters"]:
             parameter["example"] = parameters[parameter["name"]]
 
 
@@ -114,4 +117,4 @@ def _parts(field: Mapping[str, Any], value: Any) -> list[tuple[Mapping[str, Any]
         return [(field.get("items", {}), part) for part in value[:1]]
     if isinstance(value, dict) and "additionalProperties" in field:
         return [(field["additionalProperties"], part) for part in list(value.values())[:1]]
-    return [(field, value)]
+    return [(nested, value) for nested in field.get("anyOf", [field])]

@@ -90,7 +90,7 @@ class Engine:
         Raises:
           ContractError: If the query vector has another length than this bundle's, or scores overflow.
         """
-        history = self._known(consented)
+        history = self.known(consented)
         with stopwatch.stage("encode"):
             if request.query_vector is None:
                 query = self.cloud.encode(history)
@@ -100,14 +100,37 @@ class Engine:
         with stopwatch.stage("propose"):
             wanted = max(request.count, RANKED)
             proposal = self.cloud.propose(query, history, request.surface, wanted, request.now_ms, exclude)
-        scores = _check_finite(proposal.scores[: request.count]).tolist()
-        item_ids = self.cloud.catalogue.ids_of(proposal.item_indexes[: request.count])
-        rooms = proposal.room_ids[: request.count]
-        return FeedResponse(
-            candidates=tuple(map(Candidate, item_ids, scores, rooms)),
-            bundle_version=self.manifest.version,
-            embedding_version=self.manifest.embedding_version,
-        )
+        count = request.count
+        scores = _check_finite(proposal.scores[:count])
+        return self._respond(proposal.item_indexes[:count], scores, proposal.room_ids[:count])
+
+    def retrieve(
+        self,
+        query_vector: Sequence[float],
+        surface: Surface,
+        count: int,
+        now_ms: int,
+        exclude_ids: Sequence[str],
+        stopwatch: Stopwatch,
+    ) -> FeedResponse:
+        """Returns the nearest items of a query vector, unranked, nearest first.
+
+        Args:
+          query_vector: What a device's query tower gave.
+          surface: Where they will be shown.
+          count: How many are wanted at most.
+          now_ms: The moment, for the rooms.
+          exclude_ids: Item ids that must not be proposed.
+          stopwatch: Takes the time of the stage `retrieve`.
+
+        Raises:
+          ContractError: If the query vector has another length than this bundle's, or scores overflow.
+        """
+        exclude = self.cloud.catalogue.index_of(exclude_ids)
+        with stopwatch.stage("retrieve"):
+            query = np.asarray(query_vector, np.float32)
+            found = self.cloud.retrieve(query, surface, count, now_ms, exclude)
+        return self._respond(found.item_indexes, _check_finite(found.scores), found.room_ids)
 
     def rerank(
         self, history: Sequence[str], item_ids: Sequence[str], scores: Sequence[float], stopwatch: Stopwatch
@@ -123,7 +146,7 @@ class Engine:
         Raises:
           ContractError: If scores overflow.
         """
-        past = self._known(history)
+        past = self.known(history)
         indexes = self.cloud.catalogue.index_of(item_ids)
         known, unknown = np.flatnonzero(indexes > 0), np.flatnonzero(indexes == 0)
         with stopwatch.stage("encode"):
@@ -152,9 +175,18 @@ class Engine:
                 f"Expected bundle {self.manifest.version} to score its own items, got: {error} Train it again."
             ) from error
 
-    def _known(self, item_ids: Sequence[str]) -> Int32Array:
+    def known(self, item_ids: Sequence[str]) -> Int32Array:
+        """Returns the indexes of those items that the catalogue has, `[num]` int32, in their order."""
         indexes = self.cloud.catalogue.index_of(item_ids)
         return indexes[indexes > 0]
+
+    def _respond(self, item_indexes: Int32Array, scores: Float32Array, room_ids: Sequence[str | None]) -> FeedResponse:
+        item_ids = self.cloud.catalogue.ids_of(item_indexes)
+        return FeedResponse(
+            candidates=tuple(map(Candidate, item_ids, scores.tolist(), room_ids)),
+            bundle_version=self.manifest.version,
+            embedding_version=self.manifest.embedding_version,
+        )
 
 
 def _check_finite(scores: Float32Array) -> Float32Array:

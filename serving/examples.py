@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from recsys.contracts.bundle import DEVICE_TOWER_FILE
-from recsys.contracts.events import Surface
+from recsys.contracts.events import Action, Surface
 from recsys.contracts.feed import FeedRequest
 from serving.engine import Engine
 from serving.observation import Stopwatch
+from serving.reasons import explain
 from serving.routes.bundle import describe_bundle
 from serving.routes.feed import give_order
 from serving.wire import (
     CandidateGiven,
+    EventGiven,
+    EventsAnswer,
+    EventsRequest,
+    ForgottenAnswer,
     HealthAnswer,
     ReadyAnswer,
     RecommendAnswer,
     RecommendRequest,
     RerankAnswer,
     RerankRequest,
+    RetrieveAnswer,
+    RetrieveRequest,
     Wire,
 )
 
@@ -49,14 +56,22 @@ class Examples:
 
 def build_examples(engine: Engine) -> Examples:
     """Returns examples that work against the engine."""
-    recommend, rerank = _recommend_requests(engine), _rerank_requests(engine)
-    manifest = engine.manifest
+    recommend, rerank, retrieve = _recommend_requests(engine), _rerank_requests(engine), _retrieve_requests(engine)
+    manifest, events = engine.manifest, _events_requests(engine)
     ready = ReadyAnswer(status="ready", bundle_version=manifest.version, embedding_version=manifest.embedding_version)
     return Examples(
-        bodies={"/v1/recommend": _dump(recommend), "/v1/rerank": _dump(rerank)},
+        bodies={
+            "/v1/recommend": _dump(recommend),
+            "/v1/rerank": _dump(rerank),
+            "/v1/retrieve": _dump(retrieve),
+            "/v1/events": _dump(events),
+        },
         answers={
             "/v1/recommend": _recommend(engine, recommend["history"]).model_dump(mode="json"),
             "/v1/rerank": _rerank(engine, rerank["history"]).model_dump(mode="json"),
+            "/v1/retrieve": _retrieve(engine, retrieve["query_vector"]).model_dump(mode="json"),
+            "/v1/events": EventsAnswer(accepted=1, duplicates=0, degraded=False).model_dump(mode="json"),
+            "/v1/users/{user_id}": ForgottenAnswer(status="forgotten").model_dump(mode="json"),
             "/v1/bundle": describe_bundle(engine).model_dump(mode="json"),
             "/healthz": HealthAnswer(status="up").model_dump(mode="json"),
             "/readyz": ready.model_dump(mode="json"),
@@ -65,14 +80,14 @@ def build_examples(engine: Engine) -> Examples:
             "/v1/embeddings/snapshot": {"codec": "float16"},
             "/v1/embeddings/delta": {"base": manifest.embedding_version, "codec": "float16"},
             "/v1/bundle/files/{name}": {"name": DEVICE_TOWER_FILE},
+            "/v1/users/{user_id}": {"user_id": NEWCOMER},
         },
     )
 
 
 def _recommend_requests(engine: Engine) -> dict[str, RecommendRequest]:
     liked = _first_items(engine, Surface.FEED)
-    vector = engine.cloud.encode(engine.cloud.catalogue.index_of(liked))
-    rounded = [round(component, 4) for component in vector.tolist()]
+    rounded = _query_vector(engine, liked)
     requests = {
         "history": RecommendRequest(surface=Surface.FEED, count=3, history=liked, exclude_ids=liked),
         "query_vector": RecommendRequest(surface=Surface.FEED, count=3, query_vector=rounded),
@@ -91,9 +106,38 @@ def _rerank_requests(engine: Engine) -> dict[str, RerankRequest]:
     proposed = _recommend(engine, wish).candidates
     candidates = [CandidateGiven(item_id=candidate.item_id, score=round(candidate.score, 4)) for candidate in proposed]
     return {
-        "history": RerankRequest(history=liked, candidates=candidates),
+        "history": RerankRequest(history=liked, candidates=candidates, explain=True),
         "newcomer": RerankRequest(history=[], candidates=candidates),
     }
+
+
+def _retrieve_requests(engine: Engine) -> dict[str, RetrieveRequest]:
+    vector = _query_vector(engine, _first_items(engine, Surface.FEED))
+    return {"query_vector": RetrieveRequest(surface=Surface.FEED, count=3, query_vector=vector)}
+
+
+def _events_requests(engine: Engine) -> dict[str, EventsRequest]:
+    (item_id, *_) = _first_items(engine, Surface.FEED)
+    event = EventGiven(
+        event_id="a-newcomer-1",
+        user_id=NEWCOMER,
+        item_id=item_id,
+        action=Action.CLICK,
+        surface=Surface.FEED,
+        timestamp_ms=1_700_000_000_000,
+        position=0,
+    )
+    return {"click": EventsRequest(consent=True, events=[event])}
+
+
+def _query_vector(engine: Engine, liked: Sequence[str]) -> list[float]:
+    vector = engine.cloud.encode(engine.cloud.catalogue.index_of(liked))
+    return [round(component, 4) for component in vector.tolist()]
+
+
+def _retrieve(engine: Engine, body: RetrieveRequest) -> RetrieveAnswer:
+    found = engine.retrieve(body.query_vector, body.surface, body.count, 0, body.exclude_ids, Stopwatch())
+    return RetrieveAnswer.from_contract(found)
 
 
 def _recommend(engine: Engine, body: RecommendRequest) -> RecommendAnswer:
@@ -107,7 +151,9 @@ def _recommend(engine: Engine, body: RecommendRequest) -> RecommendAnswer:
 def _rerank(engine: Engine, body: RerankRequest) -> RerankAnswer:
     scores = [candidate.score for candidate in body.candidates]
     item_ids = [candidate.item_id for candidate in body.candidates]
-    return give_order(engine, body, engine.rerank(body.history, item_ids, scores, Stopwatch()))
+    ranked = engine.rerank(body.history, item_ids, scores, Stopwatch())
+    reasons = explain(engine, body.history, item_ids, scores, Stopwatch()) if body.explain else {}
+    return give_order(engine, body, ranked, reasons)
 
 
 def _first_items(engine: Engine, surface: Surface) -> list[str]:

@@ -121,7 +121,7 @@ class Observer:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        start = time.perf_counter()
+        start = scope["tandem.start_s"] = time.perf_counter()
         request_id = scope["tandem.request_id"] = secrets.token_hex(8)
         status = 500
 

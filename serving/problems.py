@@ -18,7 +18,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from recsys.errors import ContractError, OverloadError, TandemError, VersionMismatchError
+from recsys.errors import ContractError, OverloadError, StoreAwayError, TandemError, VersionMismatchError
+from serving.deadline import DeadlineError
 from serving.observation import LOGGER, request_id_of
 from serving.wire import Fault, Problem
 
@@ -110,9 +111,9 @@ def kind_of(error: TandemError) -> str:
 
 
 async def _answer_tandem_error(request: Request, error: Exception) -> Response:
-    if isinstance(error, ContractError | VersionMismatchError | UnknownFileError):
+    if isinstance(error, ContractError | VersionMismatchError | UnknownFileError | DeadlineError):
         return answer_problem(error.http_status, str(error), kind=kind_of(error))
-    if isinstance(error, NotReadyError | OverloadError):
+    if isinstance(error, NotReadyError | OverloadError | StoreAwayError):
         headers = {"Retry-After": RETRY_AFTER_S}
         return answer_problem(error.http_status, str(error), kind=kind_of(error), headers=headers)
     LOGGER.error("request failed", extra={"fields": {"request_id": request_id_of(request.scope)}}, exc_info=error)

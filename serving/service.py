@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Request
 
 from recsys.config.serving import ServingSettings
-from recsys.storage.workspace import Workspace
+from recsys.storage.workspace import SESSIONS_FILE, Workspace
 from serving.archive import Archive
+from serving.deadline import missed, seconds_left
 from serving.deployment import Deployment
 from serving.histories import ConsentedHistories
+from serving.inbox import Inbox
 from serving.observation import Metrics, Stopwatch, route_of
 from serving.workers import Workers
-
-SESSIONS_FILE = "sessions.sqlite"
 
 _ResultT = TypeVar("_ResultT")
 
@@ -32,19 +33,25 @@ class Service:
     deployment: Deployment
     archive: Archive
     histories: ConsentedHistories
+    inbox: Inbox
+    writers: Workers
 
     @classmethod
     def assemble(cls, workspace: Workspace, settings: ServingSettings) -> Service:
         """Returns a service over a workspace; nothing is loaded yet."""
         workers = Workers(settings.num_threads, settings.max_queued)
         metrics = Metrics(queue_depth=lambda: workers.pending)
+        path = workspace.state / SESSIONS_FILE
+        histories = ConsentedHistories(path, settings.session_length, settings.session_ttl_s, settings.redis_url)
         return cls(
             settings=settings,
             workers=workers,
             metrics=metrics,
             deployment=Deployment(workspace, workers, metrics),
             archive=Archive(workspace),
-            histories=ConsentedHistories(workspace.state / SESSIONS_FILE, settings.session_length),
+            histories=histories,
+            inbox=Inbox(workspace, histories, settings.max_waiting_events),
+            writers=Workers(1, settings.max_queued),
         )
 
     async def compute(self, request: Request, work: Callable[[Stopwatch], _ResultT]) -> _ResultT:
@@ -52,8 +59,10 @@ class Service:
 
         Raises:
           OverloadError: If too many requests wait.
+          DeadlineError: If the client's own deadline passes first; work that has not begun then is dropped.
         """
         stopwatch = Stopwatch()
+        left_s = seconds_left(request)
         submitted = time.perf_counter()
 
         def start() -> _ResultT:
@@ -61,14 +70,43 @@ class Service:
             return work(stopwatch)
 
         try:
-            return await self.workers.run(start)
+            return await _within(left_s, self.workers.run(start))
+        finally:
+            self.metrics.record_stages(route_of(request.scope), stopwatch)
+
+    async def write(self, request: Request, work: Callable[[], _ResultT]) -> _ResultT:
+        """Returns what `work` returns, run in the thread that waits for the disk: models never wait behind it.
+
+        Raises:
+          OverloadError: If too many requests wait.
+        """
+        stopwatch = Stopwatch()
+        try:
+            with stopwatch.stage("write"):
+                return await self.writers.run(work)
         finally:
             self.metrics.record_stages(route_of(request.scope), stopwatch)
 
     def close(self) -> None:
         """Ends the threads and releases the files."""
         self.workers.close()
+        self.writers.close()
+        self.inbox.close()
         self.histories.close()
+
+
+async def _within(left_s: float | None, work: Coroutine[Any, Any, _ResultT]) -> _ResultT:
+    """Returns what `work` returns.
+
+    Raises:
+      DeadlineError: If it does not within `left_s` seconds.
+    """
+    if left_s is None:
+        return await work
+    try:
+        return await asyncio.wait_for(work, max(left_s, 0.0))
+    except TimeoutError as error:
+        raise missed() from error
 
 
 async def service_of(request: Request) -> Service:

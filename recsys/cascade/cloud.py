@@ -36,7 +36,7 @@ class Proposal:
 
     Attributes:
       item_indexes: `[num_candidates]` int32, distinct, never 0.
-      scores: `[num_candidates]` float32, the ranker's, falling.
+      scores: `[num_candidates]` float32, falling: the ranker's, or the index's where nothing was ranked.
       room_ids: the open room of each candidate on the live surface, None on the feed.
     """
 
@@ -109,6 +109,27 @@ class CloudModel:
         Raises:
           ContractError: If `query` has another length than the vectors or is not finite.
         """
+        found = self.retrieve(query, surface, count, now_ms, exclude)
+        if len(found.item_indexes) == 0:
+            return found
+        ranked = self.rank(query, history, found.item_indexes, found.scores)
+        order = np.lexsort((found.item_indexes, -ranked))
+        rooms = tuple(found.room_ids[place] for place in order)
+        return Proposal(found.item_indexes[order], ranked[order], rooms)
+
+    def retrieve(self, query: Float32Array, surface: Surface, count: int, now_ms: int, exclude: Int32Array) -> Proposal:
+        """Returns up to `count` candidates in the order of the index: by the inner product with the query vector.
+
+        Args:
+          query: `[dim]` float32.
+          surface: Where they will be shown; on the live surface only streamers with an open room are candidates.
+          count: How many are wanted at most.
+          now_ms: The moment, for the rooms.
+          exclude: `[num]` int32 item indexes that must not be shown.
+
+        Raises:
+          ContractError: If `query` has another length than the vectors or is not finite.
+        """
         if query.shape != (self.manifest.dim,) or not np.isfinite(query).all():
             raise ContractError(
                 f"Expected a finite query vector of length {self.manifest.dim}, got {list(query.shape)} {query[:3]}."
@@ -116,13 +137,9 @@ class CloudModel:
         allowed, open_rooms = self._allowed(surface, now_ms)
         allowed[exclude] = False
         scores, found = self.index.search(query[None].astype(np.float32), count, allowed)
-        item_indexes, retrieval_scores = found[0][found[0] > 0], scores[0][found[0] > 0]
-        if len(item_indexes) == 0:
-            return Proposal(item_indexes, retrieval_scores, ())
-        ranked = self.rank(query, history, item_indexes, retrieval_scores)
-        order = np.lexsort((item_indexes, -ranked))
-        rooms = tuple(open_rooms.get(int(index)) for index in item_indexes[order])
-        return Proposal(item_indexes[order], ranked[order], rooms)
+        item_indexes = found[0][found[0] > 0]
+        rooms = tuple(open_rooms.get(int(index)) for index in item_indexes)
+        return Proposal(item_indexes, scores[0][found[0] > 0], rooms)
 
     def rank(
         self, query: Float32Array, history: Int32Array, candidates: Int32Array, scores: Float32Array

@@ -12,12 +12,21 @@ class ServingSettings(Settings):
 
     host: str = "127.0.0.1"
     port: int = Field(8080, ge=0, le=65_535)
+    keys_file: str = ""
+    """A TOML file of API keys; empty: everybody may ask everything."""
     max_body_bytes: int = Field(1_048_576, ge=1_024)
     max_candidates: int = Field(500, ge=1)
     num_threads: int = Field(2, ge=1)
     max_queued: int = Field(256, ge=0)
     """Requests that may wait for a thread; beyond it the answer is 429 with Retry-After."""
     session_length: int = Field(200, ge=1)
+    session_ttl_s: float = Field(2_592_000.0, gt=0)
+    """A person of whom nothing came for so long is forgotten by the session store."""
+    redis_url: str = ""
+    """A Redis server that keeps the sessions; empty: the embedded store in the workspace."""
+    max_events: int = Field(500, ge=1)
+    max_waiting_events: int = Field(1_000_000, ge=1)
+    """Received events that may wait for a training; beyond it the answer is 429."""
     poll_s: float = Field(1.0, gt=0)
     """How often the server looks whether another bundle was published."""
     drain_s: float = Field(10.0, gt=0)

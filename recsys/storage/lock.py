@@ -23,3 +23,22 @@ def hold_lock(path: Path) -> Iterator[None]:
     with handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
+
+
+@contextmanager
+def try_lock(path: Path) -> Iterator[bool]:
+    """Holds the lock file `path` if nobody else does, and tells whether it is held; never waits.
+
+    Raises:
+      WorkspaceError: If the lock file cannot be made.
+    """
+    with explain_disk_errors(path, 0):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = path.open("a")
+    with handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True

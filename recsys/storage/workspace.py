@@ -1,6 +1,6 @@
 """Where everything that runs produce lies.
 
-events/*.parquet            the consented log: what the cloud may learn from
+events/*.parquet            the consented log: what the cloud may learn from; `served-*` came by the server
 devices/shard-*.parquet     what the devices hold (simulation only): every event of a user, with its `part`
 catalogue/{items,rooms,users}.parquet
 dataset.json                what was ingested (`DatasetCard`)
@@ -11,7 +11,7 @@ bundles/<version>/, current         published bundles and the pointer to the one
 federated/<run>/            state and metrics of rounds
 reports/                    results as JSON and HTML
 reports/curves/<hash>/      learning curves of the training stage of that name, for TensorBoard
-state/                      the server's own state (sessions)
+state/                      the server's own state (sessions, events that no training has taken yet)
 keys/                       the signing key of the publisher and its public half
 """
 
@@ -29,6 +29,12 @@ TRAIN_LOCK: Final = ".train.lock"
 
 APPEND_FOLDER: Final = "append.ready"
 """Written whole by an append, and waiting to be moved into place: while it is there, the dataset is a mixture."""
+
+PARTIAL_APPEND_FOLDER: Final = "append.partial"
+"""Being written by an append, or left by one that was cut off."""
+
+SESSIONS_FILE: Final = "sessions.sqlite"
+"""The embedded session store, in the folder `state`."""
 
 PARTS: Final = ("consented", "private", "heldout")
 """Values of the column `part` in device shards, in the order of time."""

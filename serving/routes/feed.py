@@ -3,22 +3,37 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Final
 
 from fastapi import APIRouter, Request
 
 from recsys.contracts.feed import FeedRequest, FeedResponse
 from recsys.errors import ContractError
 from serving.engine import Engine, Reranked
+from serving.histories import Known
 from serving.observation import Stopwatch
 from serving.problems import problems
+from serving.reasons import Reason, explain
 from serving.service import Service, ServiceParameter
-from serving.wire import RecommendAnswer, RecommendRequest, RerankAnswer, RerankedAnswer, RerankRequest
+from serving.wire import (
+    BehaviourAnswer,
+    ReasonAnswer,
+    RecommendAnswer,
+    RecommendRequest,
+    RerankAnswer,
+    RerankedAnswer,
+    RerankRequest,
+    RetrieveAnswer,
+    RetrieveRequest,
+)
 
 router = APIRouter(prefix="/v1", tags=["feed"])
 
+FAILURES: Final = problems(400, 413, 422, 429, 500, 503, 504)
 
-@router.post("/recommend", summary="Candidates for a person", responses=problems(400, 413, 422, 429, 500, 503))
+
+@router.post("/recommend", summary="Candidates for a person", responses=FAILURES)
 async def recommend(body: RecommendRequest, request: Request, service: ServiceParameter) -> RecommendAnswer:
     """Retrieves and ranks candidates for a person, who is described by exactly one of three.
 
@@ -30,18 +45,36 @@ async def recommend(body: RecommendRequest, request: Request, service: ServicePa
     wish = _read_wish(body, service)
     engine = service.deployment.engine
 
+    def work(stopwatch: Stopwatch) -> tuple[FeedResponse, bool]:
+        known = _consented(wish, service, stopwatch)
+        return engine.recommend(wish, known.item_ids, stopwatch), known.degraded
+
+    return RecommendAnswer.from_contract(*await service.compute(request, work))
+
+
+@router.post("/retrieve", summary="The nearest items of a vector", responses=FAILURES)
+async def retrieve(body: RetrieveRequest, request: Request, service: ServiceParameter) -> RetrieveAnswer:
+    """Returns candidates by the query vector alone, unranked: the path of a device that runs its own query tower.
+
+    The device ranks them itself by the vectors that it keeps (`/v1/embeddings`). On the surface `live` only streamers
+    are proposed whose room is open at `now_ms`.
+    """
+    _check_count(body.count, service)
+    engine = service.deployment.engine
+    now_ms = _now_ms() if body.now_ms is None else body.now_ms
+
     def work(stopwatch: Stopwatch) -> FeedResponse:
-        return engine.recommend(wish, _consented(wish, service, stopwatch), stopwatch)
+        return engine.retrieve(body.query_vector, body.surface, body.count, now_ms, body.exclude_ids, stopwatch)
 
-    return RecommendAnswer.from_contract(await service.compute(request, work))
+    return RetrieveAnswer.from_contract(await service.compute(request, work))
 
 
-@router.post("/rerank", summary="A list in a new order", responses=problems(400, 413, 422, 429, 500, 503))
+@router.post("/rerank", summary="A list in a new order", responses=FAILURES)
 async def rerank(body: RerankRequest, request: Request, service: ServiceParameter) -> RerankAnswer:
     """Orders candidates anew by the device tower, for clients that cannot run it themselves.
 
     Known items come first, by falling score. Items that the served catalogue does not have are kept: they stand at the
-    end in the order they came, with `known` false and no score.
+    end in the order they came, with `known` false and no score. With `explain` each known item tells what moved it.
     """
     limit = service.settings.max_candidates
     if len(body.candidates) > limit:
@@ -50,14 +83,17 @@ async def rerank(body: RerankRequest, request: Request, service: ServiceParamete
     item_ids = [candidate.item_id for candidate in body.candidates]
     scores = [candidate.score for candidate in body.candidates]
 
-    def work(stopwatch: Stopwatch) -> Sequence[Reranked]:
-        return engine.rerank(body.history, item_ids, scores, stopwatch)
+    def work(stopwatch: Stopwatch) -> tuple[Sequence[Reranked], Mapping[int, Reason]]:
+        ranked = engine.rerank(body.history, item_ids, scores, stopwatch)
+        return ranked, explain(engine, body.history, item_ids, scores, stopwatch) if body.explain else {}
 
-    return give_order(engine, body, await service.compute(request, work))
+    return give_order(engine, body, *await service.compute(request, work))
 
 
-def give_order(engine: Engine, body: RerankRequest, ranked: Sequence[Reranked]) -> RerankAnswer:
-    """Returns the answer that puts the candidates of `body` into the order of `ranked`."""
+def give_order(
+    engine: Engine, body: RerankRequest, ranked: Sequence[Reranked], reasons: Mapping[int, Reason]
+) -> RerankAnswer:
+    """Returns the answer that puts the candidates of `body` into the order of `ranked`, with reasons by row."""
     return RerankAnswer(
         candidates=[
             RerankedAnswer(
@@ -65,21 +101,44 @@ def give_order(engine: Engine, body: RerankRequest, ranked: Sequence[Reranked]) 
                 score=place.score,
                 room_id=body.candidates[place.row].room_id,
                 known=place.score is not None,
+                reason=_give_reason(reasons, place.row, rank),
             )
-            for place in ranked
+            for rank, place in enumerate(ranked)
         ],
         bundle_version=engine.manifest.version,
         embedding_version=engine.manifest.embedding_version,
     )
 
 
+def _give_reason(reasons: Mapping[int, Reason], row: int, rank: int) -> ReasonAnswer | None:
+    reason = reasons.get(row)
+    if reason is None:
+        return None
+    return ReasonAnswer(
+        cloud_rank=row,
+        rank=rank,
+        cloud_score=reason.cloud_score,
+        own_score=reason.own_score,
+        history_effect=reason.history_effect,
+        behaviours=[BehaviourAnswer(item_id=one.item_id, effect=one.effect) for one in reason.behaviours],
+    )
+
+
+def _check_count(count: int, service: Service) -> None:
+    if count > service.settings.max_candidates:
+        raise ContractError(f"Expected `count` from 1 to {service.settings.max_candidates}, got {count}.")
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
 def _read_wish(body: RecommendRequest, service: Service) -> FeedRequest:
-    if body.count > service.settings.max_candidates:
-        raise ContractError(f"Expected `count` from 1 to {service.settings.max_candidates}, got {body.count}.")
+    _check_count(body.count, service)
     return FeedRequest(
         surface=body.surface,
         count=body.count,
-        now_ms=time.time_ns() // 1_000_000 if body.now_ms is None else body.now_ms,
+        now_ms=_now_ms() if body.now_ms is None else body.now_ms,
         user_id=body.user_id,
         history=None if body.history is None else tuple(body.history),
         query_vector=None if body.query_vector is None else tuple(body.query_vector),
@@ -87,9 +146,9 @@ def _read_wish(body: RecommendRequest, service: Service) -> FeedRequest:
     )
 
 
-def _consented(wish: FeedRequest, service: Service, stopwatch: Stopwatch) -> Sequence[str]:
+def _consented(wish: FeedRequest, service: Service, stopwatch: Stopwatch) -> Known:
     """Returns the item ids that the server may know of the person, oldest first."""
     if wish.user_id is not None:
         with stopwatch.stage("session"):
             return service.histories.recent(wish.user_id)
-    return wish.history or ()
+    return Known(wish.history or ())

@@ -9,7 +9,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipelines.job import train
-from pipelines.sessions import STORE_FILE
 from recsys.cascade.cloud import CloudModel
 from recsys.config.cloud import CloudSettings, IndexSettings, RunnerSettings
 from recsys.config.federated import DeviceSettings
@@ -18,7 +17,7 @@ from recsys.errors import ConfigError, TrainingError, WorkspaceError
 from recsys.progress import Silent
 from recsys.storage.registry import Bundle, BundleRegistry
 from recsys.storage.session_store import SQLiteSessionStore
-from recsys.storage.workspace import Workspace
+from recsys.storage.workspace import SESSIONS_FILE, Workspace
 from tests.pipelines.conftest import TINY_CLOUD, make_events
 
 STAGES = ["prepare", "statistics", "retrieval", "ranker", "device", "embed", "index"]
@@ -30,7 +29,7 @@ import sys
 from pathlib import Path
 from pipelines.job import train
 from recsys.progress import Silent
-from recsys.storage.workspace import Workspace
+from recsys.storage.workspace import SESSIONS_FILE, Workspace
 from tests.pipelines.conftest import TINY_CLOUD
 
 modules = set(sys.modules)
@@ -138,7 +137,7 @@ def test_the_server_is_handed_the_consented_histories(tiny_workspace: Workspace,
     clicks = events.sort_by("timestamp_ms").to_pylist()
     user_id = clicks[0]["user_id"]
     items = [row["item_id"] for row in clicks if row["user_id"] == user_id and row["action"] != "impression"]
-    store = SQLiteSessionStore(tiny_workspace.state / STORE_FILE, 200)
+    store = SQLiteSessionStore(tiny_workspace.state / SESSIONS_FILE, 200)
     try:
         recent = store.recent(user_id, 1)
     finally:

@@ -3,10 +3,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from pipelines.prepare.job import prepare
-from pipelines.sessions import STORE_FILE, fill_sessions
+from pipelines.sessions import fill_sessions
 from recsys.config.cloud import PrepareSettings
 from recsys.storage.session_store import SQLiteSessionStore
-from recsys.storage.workspace import Workspace
+from recsys.storage.workspace import SESSIONS_FILE, Workspace
 from tests.pipelines.conftest import Log, make_events
 
 ITEMS = ["a", "b"]
@@ -21,7 +21,7 @@ def prepare_log(log: Log, output_dir: Path, num_events: int) -> Path:
 
 
 def recent(workspace: Workspace, user_id: str, count: int = 1000) -> list[str]:
-    store = SQLiteSessionStore(workspace.state / STORE_FILE, 200)
+    store = SQLiteSessionStore(workspace.state / SESSIONS_FILE, 200)
     try:
         return store.recent(user_id, count)
     finally:
@@ -40,7 +40,7 @@ def test_filling_from_the_same_examples_again_keeps_what_the_server_appended(log
     workspace = Workspace(tmp_path / "workspace")
     examples = prepare_log(log, tmp_path / "examples", 2)
     fill_sessions(workspace, examples)
-    store = SQLiteSessionStore(workspace.state / STORE_FILE, 200)
+    store = SQLiteSessionStore(workspace.state / SESSIONS_FILE, 200)
     store.append({"u": ["c"]})
     store.close()
     assert fill_sessions(workspace, examples) == 0

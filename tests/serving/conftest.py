@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 from collections.abc import Iterator
 from typing import Any
 
@@ -39,9 +40,11 @@ def rooms(bundle: Bundle) -> list[Room]:
 
 
 @pytest.fixture(scope="session")
-def client(bundled_workspace: Workspace) -> Iterator[TestClient]:
+def client(bundled_workspace: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     """The application with default settings; shared, so no test may change what it serves."""
-    with start(bundled_workspace) as started:
+    root = tmp_path_factory.mktemp("served") / "workspace"  # a copy: events are written to it
+    shutil.copytree(bundled_workspace.root, root)
+    with start(Workspace(root)) as started:
         yield started
 
 

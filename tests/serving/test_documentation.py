@@ -10,6 +10,7 @@ from tests.serving.conftest import start
 from tests.serving.test_deployment import POLL_S, wait_until
 
 ROUTES = {
+    ("delete", "/v1/users/{user_id}"),
     ("get", "/healthz"),
     ("get", "/metrics"),
     ("get", "/readyz"),
@@ -17,8 +18,10 @@ ROUTES = {
     ("get", "/v1/bundle/files/{name}"),
     ("get", "/v1/embeddings/delta"),
     ("get", "/v1/embeddings/snapshot"),
+    ("post", "/v1/events"),
     ("post", "/v1/recommend"),
     ("post", "/v1/rerank"),
+    ("post", "/v1/retrieve"),
 }
 
 
@@ -50,27 +53,29 @@ def test_every_example_body_works_when_pasted(client, document):
             for name, example in operation["requestBody"]["content"]["application/json"]["examples"].items():
                 response = client.post(path, json=example["value"])
                 assert response.status_code == 200, (path, name, response.text)
-                assert response.json()["candidates"], (path, name)
+                assert response.json().get("candidates", [""]), (path, name)
                 posted += 1
-    assert posted == 6
+    assert posted == 8
 
 
 def test_every_example_parameter_works_when_pasted(client, document):
     for method, path, operation in operations(document):
-        if method == "get":
+        if method != "post":
             filled, query = fill(path, operation)
-            assert client.get(filled, params=query).status_code in (200, 204), path
+            assert client.request(method, filled, params=query).status_code in (200, 204), path
 
 
 def test_the_shown_answers_are_what_the_service_answers(client, document):
+    client.delete("/v1/users/a-newcomer")  # who may have sent the event of the example before
     for method, path, operation in operations(document):
         content = operation["responses"]["200"]["content"]
         if "application/json" not in content:
             continue
         body = None
         if method == "post":
-            body = operation["requestBody"]["content"]["application/json"]["examples"]["history"]["value"]
-        assert client.request(method, path, json=body).json() == content["application/json"]["example"], path
+            body = next(iter(operation["requestBody"]["content"]["application/json"]["examples"].values()))["value"]
+        filled, _ = fill(path, operation)
+        assert client.request(method, filled, json=body).json() == content["application/json"]["example"], path
 
 
 def test_the_live_example_shows_open_rooms(client, document):

@@ -1,11 +1,12 @@
 """Laws of a `SessionStore`.
 
 class TestMyStore(SessionStoreLaws):
-    def open(self, path, max_items): return MyStore(path, max_items)
+    def open(self, path, max_items, **more): return MyStore(path, max_items, **more)
 """
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -25,7 +26,7 @@ CHANGES = st.lists(
 
 
 class SessionStoreLaws:
-    def open(self, path, max_items):
+    def open(self, path, max_items, **more):
         raise NotImplementedError
 
     @pytest.fixture
@@ -165,6 +166,29 @@ class SessionStoreLaws:
         assert store.recent("v", 5) == ["a"]
         store.append({"v": ["c"]})
         assert store.recent("v", 5) == ["a", "c"]
+
+    def test_who_is_left_alone_for_the_time_to_live_is_forgotten_and_may_begin_anew(self, tmp_path):
+        store = self.open(tmp_path / "store", 5, ttl_s=0.2)
+        store.append({"u": ["a"]})
+        assert store.recent("u", 5) == ["a"]
+        time.sleep(0.3)
+        assert store.recent("u", 5) == []
+        store.append({"u": ["b"]})
+        assert store.recent("u", 5) == ["b"]
+        store.close()
+
+    def test_each_write_begins_the_time_to_live_anew(self, tmp_path):
+        store = self.open(tmp_path / "store", 5, ttl_s=2.0)
+        store.append({"u": ["a"]})
+        time.sleep(1.2)
+        store.append({"u": ["b"]})
+        time.sleep(1.2)
+        assert store.recent("u", 5) == ["a", "b"]
+        store.close()
+
+    def test_a_time_to_live_of_nothing_is_refused(self, tmp_path):
+        with pytest.raises(ContractError, match="`ttl_s` above 0, got 0"):
+            self.open(tmp_path / "store", 5, ttl_s=0)
 
     def test_a_bound_below_1_is_refused(self, tmp_path):
         with pytest.raises(ContractError, match="`max_items` from 1 up, got 0"):

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import signal
 import sqlite3
+import time
+from contextlib import closing
 
 import pytest
 
@@ -12,8 +14,29 @@ from tests.suites.store import SessionStoreLaws
 
 
 class TestSQLiteSessionStore(SessionStoreLaws):
-    def open(self, path, max_items):
-        return SQLiteSessionStore(path, max_items)
+    def open(self, path, max_items, **more):
+        return SQLiteSessionStore(path, max_items, **more)
+
+
+def test_a_file_from_before_users_had_a_time_begins_to_count_when_it_is_opened(tmp_path):
+    store = SQLiteSessionStore(tmp_path / "store", 5)
+    store.append({"u": ["a"]})
+    store.close()
+    with closing(sqlite3.connect(tmp_path / "store")) as database, database:
+        database.execute("DROP TABLE touched")
+    again = SQLiteSessionStore(tmp_path / "store", 5, ttl_s=60.0)
+    assert again.recent("u", 5) == ["a"]
+    again.close()
+
+
+def test_the_rows_of_those_whose_time_is_over_leave_the_file(tmp_path):
+    store = SQLiteSessionStore(tmp_path / "store", 5, ttl_s=0.05)
+    store.append({"gone-user": ["a"]})
+    time.sleep(0.1)
+    store.append({"v": ["b"]})
+    with closing(sqlite3.connect(tmp_path / "store")) as database:
+        assert database.execute("SELECT user_id FROM session").fetchall() == [("v",)]
+    store.close()
 
 
 def test_what_was_acknowledged_outlives_a_killed_process(tmp_path):

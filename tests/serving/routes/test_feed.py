@@ -201,8 +201,8 @@ def test_unknown_items_stand_at_the_end_in_the_order_they_came_and_change_nothin
     answer = rerank(client, ["i005", "unknown"], mixed)
     assert answer["candidates"][:3] == plain["candidates"]
     assert answer["candidates"][3:] == [
-        {"item_id": "z", "score": None, "room_id": None, "known": False},
-        {"item_id": "a", "score": None, "room_id": "r", "known": False},
+        {"item_id": "z", "score": None, "room_id": None, "known": False, "reason": None},
+        {"item_id": "a", "score": None, "room_id": "r", "known": False, "reason": None},
     ]
 
 
