@@ -4,7 +4,8 @@
     w <- w - rate * sum_k n_k / n (w - w_k)
 
 Deviations: those of `fed_avg`; every device takes all of its steps (the paper lets slow ones take fewer); devices are
-weighted by their examples, in place of being drawn by them.
+weighted by their examples, in place of being drawn by them. Not TFF's own: that has the sign of the proximal term
+wrong (see `stock`).
 """
 
 from __future__ import annotations

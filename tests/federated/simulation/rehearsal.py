@@ -55,12 +55,12 @@ def examine(workspace: Workspace) -> dict:
     import numpy as np
     import psutil
     import tensorflow_federated as tff
+    from federated.simulation.process import build_process
 
     from federated.simulation.clients import Clients
     from federated.simulation.execution import execute_on
     from federated.simulation.model import to_dataset
     from federated.simulation.population import Population
-    from federated.simulation.process import build_process
     from federated.simulation.worker import run_worker
     from recsys.cascade.cloud import CloudModel
     from recsys.models.device_tower import build_device_tower

@@ -1,18 +1,19 @@
 """Packed rounds beside TFF's own on one cohort, in a process of its own: TFF takes seconds to load.
 
-    python -m tests.federated.simulation.packed.rehearsal WORKSPACE
+python -m tests.federated.simulation.packed.rehearsal WORKSPACE
 """
 
 from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
 import tensorflow_federated as tff
 
+from federated.simulation.algorithms.fed_prox import hold
 from federated.simulation.algorithms.registry import ALGORITHMS, build_process
 from federated.simulation.clients import Clients
 from federated.simulation.execution import execute_on
@@ -20,7 +21,9 @@ from federated.simulation.model import model_builder
 from federated.simulation.model import to_dataset as to_stock
 from federated.simulation.packed.cohort import cut_cohort, to_dataset
 from federated.simulation.packed.device_tower import PackedDeviceTower, example_fields, to_fields
+from federated.simulation.packed.parts import compose
 from federated.simulation.packed.store import hold_store, write_table
+from federated.simulation.packed.training import LocalTraining
 from federated.simulation.population import Population
 from federated.simulation.stock import build_stock_process
 from federated.simulation.worker import run_worker
@@ -32,12 +35,15 @@ from recsys.storage.workspace import Workspace
 from tests.federated.simulation.rehearsal import SEED
 
 DEVICE = DeviceSettings(num_candidates=16, max_examples=8, batch_size=3, local_epochs=2)
-CLIP_NORM = 0.6
+CLIP_NORM = 1.2
+STRENGTH = 0.5
 NUM_ROUNDS = 2
 
 
 def settings_of(algorithm: str, clip_norm: float) -> FederatedSettings:
-    rounds = RoundSettings(algorithm=algorithm, clip_norm=clip_norm, proximal_strength=0.5, server_learning_rate=0.7)
+    rounds = RoundSettings(
+        algorithm=algorithm, clip_norm=clip_norm, proximal_strength=STRENGTH, server_learning_rate=0.7
+    )
     return FederatedSettings(device=DEVICE, rounds=rounds)
 
 
@@ -58,15 +64,30 @@ def distance(one, other) -> float:
     return float(max(np.abs(a - b).max() for a, b in zip(one, other, strict=True)))
 
 
+def repel(tower, columns, start, packs, own_prox, datasets) -> float:
+    """How far TFF's own FedProx is from ours with the sign of its proximal term turned."""
+    training = LocalTraining(tower, columns, DEVICE.batch_size, DEVICE.local_epochs, DEVICE.learning_rate)
+    turned = compose(replace(training, amend=hold(-STRENGTH)), tff.learning.optimizers.build_sgdm(1.0))
+    return max(map(distance, run(turned, start, packs)[0], run(own_prox, start, datasets)[0]))
+
+
 def compare(workspace: Workspace) -> dict:
     cloud = CloudModel.load(BundleRegistry(workspace).current())
     population = Population(workspace, cloud.catalogue)
-    examples = {user: own for user, own in Clients(cloud, population, DEVICE, SEED, frozenset()).build(
-        sorted(population.count_positives("private"))) if len(own)}
+    examples = {
+        user: own
+        for user, own in Clients(cloud, population, DEVICE, SEED, frozenset()).build(
+            sorted(population.count_positives("private"))
+        )
+        if len(own)
+    }
     counts = sorted(len(own) for own in examples.values())
     plans = {"fed_avg": settings_of("fed_avg", 0.0)}
     plans |= {f"{name}, clipped": settings_of(name, CLIP_NORM) for name in ALGORITHMS}
     stock = {name: build_stock_process(model_builder(cloud.vectors, DEVICE), plan) for name, plan in plans.items()}
+    own_prox = tff.learning.algorithms.build_weighted_fed_prox(
+        model_builder(cloud.vectors, DEVICE), STRENGTH, tff.learning.optimizers.build_sgdm(DEVICE.learning_rate)
+    )
     tower = build_device_tower(cloud.manifest.dim, DEVICE)
     start = [weight.numpy() for weight in tower.trainable_weights]
     fields = example_fields(cloud.manifest.dim, DEVICE)
@@ -87,11 +108,16 @@ def compare(workspace: Workspace) -> dict:
                 found["algorithms"][name] = {
                     "moved": distance(got[-1], start),
                     "off_by": max(map(distance, got, expected)),
-                    "loss_off_by": max(abs(a["loss"] - b["loss"]) for a, b in zip(measured, stock_measured, strict=True)),
+                    "loss_off_by": max(
+                        abs(a["loss"] - b["loss"]) for a, b in zip(measured, stock_measured, strict=True)
+                    ),
                     "num_examples": measured[0]["num_examples"],
                     "stock_num_examples": stock_measured[0]["num_examples"],
                     "num_clipped": measured[0]["num_clipped"],
                 }
+            found["tff_fed_prox_off_by_with_the_sign_turned"] = repel(
+                packed_tower, store.columns, start, packs, own_prox, datasets
+            )
             cuts = {
                 "one pack": cut_cohort(extents, len(extents)),
                 "alone": cut_cohort(extents, 1),
