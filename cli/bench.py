@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cli.bench_federated import federated
 from cli.options import DEFAULT_WORKSPACE, AsJson, ConfigPath, Seed, SourcePath, WorkspacePath
 from cli.session import open_session
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from recsys.storage.workspace import Workspace
 
 bench = typer.Typer(help="Measure quality, time and size; results go into reports/.", no_args_is_help=True)
+bench.command(epilog="\b\nExamples:\n  tandem bench federated\n  tandem bench federated --slope 100000 --json")(
+    federated
+)
 
 
 @bench.command(

@@ -120,7 +120,7 @@ def compare_with_stock(
         began = time.perf_counter()
         output = stock.next(state, datasets)
         stock_s = time.perf_counter() - began
-    expected = read_weights(stock, output.state)
+        expected = read_weights(stock, output.state)
     median_s = float(np.median(packed_s))
     return {
         "num_users": num_users,
