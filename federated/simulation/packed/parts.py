@@ -27,10 +27,8 @@ def start_from_zeros(weight_shapes: Sequence[tuple[int, ...]]) -> tff.Computatio
     return initial_weights
 
 
-def build_client_work(training: LocalTraining, weights_type: tff.Type) -> tff.learning.templates.ClientWorkProcess:
-    """Returns client work whose client is a pack: it sends the sum of its people's weighted updates, and of weights.
-
-    Measures under `train`: the mean `loss` over examples as each was met, `num_examples` and `num_clipped`.
+def build_upload(training: LocalTraining, weights_type: tff.Type) -> tff.Computation:
+    """Returns the computation from weights and people to all that a pack sends: its result, and sums to measure.
 
     Args:
       training: What each person does.
@@ -43,6 +41,20 @@ def build_client_work(training: LocalTraining, weights_type: tff.Type) -> tff.le
         result = training.train(list(weights.trainable), pack["start"], pack["count"])
         sums = OrderedDict(loss=result.loss, num_clipped=result.num_clipped, num_examples=result.num_examples)
         return tff.learning.templates.ClientResult(result.update, result.weight), sums
+
+    return train
+
+
+def build_client_work(training: LocalTraining, weights_type: tff.Type) -> tff.learning.templates.ClientWorkProcess:
+    """Returns client work whose client is a pack: it sends the sum of its people's weighted updates, and of weights.
+
+    Measures under `train`: the mean `loss` over examples as each was met, `num_examples` and `num_clipped`.
+
+    Args:
+      training: What each person does.
+      weights_type: Of the model's weights.
+    """
+    train = build_upload(training, weights_type)
 
     @tff.tensorflow.computation(train.type_signature.result[1])
     def report(sums: Any) -> Any:

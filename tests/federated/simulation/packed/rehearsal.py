@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import tensorflow as tf
 import tensorflow_federated as tff
 
 from federated.simulation.algorithms.fed_prox import hold
@@ -21,7 +22,7 @@ from federated.simulation.model import model_builder
 from federated.simulation.model import to_dataset as to_stock
 from federated.simulation.packed.cohort import cut_cohort, to_dataset
 from federated.simulation.packed.device_tower import PackedDeviceTower, example_fields, to_fields
-from federated.simulation.packed.parts import compose
+from federated.simulation.packed.parts import build_upload, compose, start_from_zeros
 from federated.simulation.packed.store import hold_store, write_table
 from federated.simulation.packed.training import LocalTraining
 from federated.simulation.population import Population
@@ -62,6 +63,13 @@ def run(process, start, data) -> tuple[list, list]:
 
 def distance(one, other) -> float:
     return float(max(np.abs(a - b).max() for a, b in zip(one, other, strict=True)))
+
+
+def sent_up(training) -> list[list[int]]:
+    """Shapes of all that a pack sends to the server."""
+    upload = build_upload(training, start_from_zeros(training.tower.weight_shapes).type_signature.result)
+    specs = tff.types.type_to_tf_tensor_specs(upload.type_signature.result)
+    return [spec.shape.as_list() for spec in tf.nest.flatten(specs)]
 
 
 def repel(tower, columns, start, packs, own_prox, datasets) -> float:
@@ -128,6 +136,8 @@ def compare(workspace: Workspace) -> dict:
                 for name, cut in cuts.items()
             }
     found["left"] = root.exists()
+    found["weights"] = [list(array.shape) for array in start]
+    found["sent_up"] = sent_up(LocalTraining(packed_tower, store.columns, 3, 2, 0.3))
     return found
 
 
