@@ -18,7 +18,8 @@ from recsys.storage.workspace import Workspace
 USERS_PER_PACK: Final = {"reference": 250, "device": 64}
 """Chosen for speed: small models want large packs; large models want packs that stay in the cache."""
 
-_TIMED_ROUNDS: Final = 5
+_TIMED_ROUNDS: Final = {"reference": 20, "device": 5}
+_SLOPE_ROUNDS: Final = 5
 _TRACE_POINTS: Final = 10
 
 
@@ -51,14 +52,14 @@ def bench_federated(
     folder = workspace.root / "bench" / "federated"
     try:
         towers = {
-            subject.name: compare_with_stock(folder, subject, users, _TIMED_ROUNDS, seed, progress)
+            subject.name: compare_with_stock(folder, subject, users, _TIMED_ROUNDS[subject.name], seed, progress)
             for subject in subjects
         }
         with hold_bench(folder, subjects[0], max([users, *slope]), seed, progress) as bench:
             points = []
             for count in slope:
                 progress.stage(f"timing rounds of {count:,} clients")
-                median_s = float(np.median(bench.time_rounds(count, _TIMED_ROUNDS)))
+                median_s = float(np.median(bench.time_rounds(count, _SLOPE_ROUNDS)))
                 points.append({"num_users": count, "seconds": median_s, "clients_per_s": count / median_s})
             progress.stage(f"following memory over {rounds:,} rounds")
             memory = bench.trace_memory(users, rounds, max(1, rounds // _TRACE_POINTS))
