@@ -16,6 +16,14 @@ if TYPE_CHECKING:
 def federate(
     rounds: Annotated[int | None, typer.Option("--rounds", metavar="N", min=1, help="Rounds to run.")] = None,
     clients: Annotated[int | None, typer.Option("--clients", metavar="N", min=1, help="Devices in each round.")] = None,
+    algorithm: Annotated[
+        str | None,
+        typer.Option(
+            "--algorithm",
+            metavar="NAME",
+            help="fed_avg, fed_prox, fed_adagrad, fed_adam or fed_yogi.  [default: fed_avg]",
+        ),
+    ] = None,
     workspace: WorkspacePath = DEFAULT_WORKSPACE,
     seed: Seed = 0,
     config: ConfigPath = None,
@@ -30,7 +38,7 @@ def federate(
         from recsys.config.federated import FederatedSettings
         from recsys.config.settings import load_settings
 
-        settings = _override(load_settings(FederatedSettings, config), rounds, clients)
+        settings = _override(load_settings(FederatedSettings, config), rounds, clients, algorithm)
         from cli.console import tabulate
         from cli.table import tabulate_arms
         from recsys.storage.workspace import Workspace
@@ -46,7 +54,10 @@ def federate(
         )
 
 
-def _override(settings: FederatedSettings, rounds: int | None, clients: int | None) -> FederatedSettings:
-    given = {"num_rounds": rounds, "clients_per_round": clients}
-    changes = {name: value for name, value in given.items() if value is not None}
-    return settings.model_copy(update={"rounds": settings.rounds.model_copy(update=changes)})
+def _override(
+    settings: FederatedSettings, rounds: int | None, clients: int | None, algorithm: str | None
+) -> FederatedSettings:
+    from recsys.config.settings import override_settings
+
+    changes = {"num_rounds": rounds, "clients_per_round": clients, "algorithm": algorithm}
+    return settings.model_copy(update={"rounds": override_settings(settings.rounds, changes)})

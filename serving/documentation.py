@@ -11,7 +11,7 @@ from fastapi.openapi.utils import get_openapi
 
 from serving.deployment import Deployment
 from serving.examples import Examples, build_examples
-from serving.wire import Fault, Problem
+from serving.wire.operation import Fault, Problem
 
 DESCRIPTION: Final = (
     "The cloud proposes, the device decides: candidates with scores, item vectors to keep on the device, the towers "

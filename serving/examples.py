@@ -16,22 +16,18 @@ from serving.observation import Stopwatch
 from serving.reasons import explain
 from serving.routes.bundle import describe_bundle
 from serving.routes.feed import give_order
-from serving.wire import (
+from serving.wire.feed import (
     CandidateGiven,
-    EventGiven,
-    EventsAnswer,
-    EventsRequest,
-    ForgottenAnswer,
-    HealthAnswer,
-    ReadyAnswer,
     RecommendAnswer,
     RecommendRequest,
     RerankAnswer,
     RerankRequest,
     RetrieveAnswer,
     RetrieveRequest,
-    Wire,
 )
+from serving.wire.operation import HealthAnswer, ReadyAnswer
+from serving.wire.people import EventGiven, EventsAnswer, EventsRequest, ForgottenAnswer
+from serving.wire.shape import Wire
 
 NEWCOMER = "a-newcomer"
 """The user of the examples. No real id: the document is for everybody's eyes."""

@@ -21,7 +21,7 @@ from starlette.responses import Response
 from recsys.errors import ContractError, OverloadError, StoreAwayError, TandemError, VersionMismatchError
 from serving.deadline import DeadlineError
 from serving.observation import LOGGER, request_id_of
-from serving.wire import Fault, Problem
+from serving.wire.operation import Fault, Problem
 
 MEDIA_TYPE: Final = "application/problem+json"
 RETRY_AFTER_S: Final = "1"

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 import numpy as np
@@ -21,7 +20,7 @@ NUM_CANDIDATES: Final = 100
 
 
 class Clients:
-    """Builds and keeps local examples.
+    """Builds local examples.
 
     Every second private choice has a list that answers the device's own query vector, the others one from what the
     cloud knows by consent, so that one tower serves both kinds of request.
@@ -34,7 +33,6 @@ class Clients:
         settings: DeviceSettings,
         seed: int,
         validation_ids: frozenset[str],
-        max_cached: int = 4_096,
     ) -> None:
         """Builds nothing yet.
 
@@ -44,29 +42,22 @@ class Clients:
           settings: Of local training.
           seed: Of the run; each client draws from it and its own id.
           validation_ids: People whose last private choice is never trained on.
-          max_cached: Clients kept in memory; the least recently used goes first.
         """
         self._cloud = cloud
         self._population = population
         self._settings = settings
         self._seed = seed
         self._validation_ids = validation_ids
-        self._max_cached = max_cached
-        self._cache: OrderedDict[str, LocalExamples] = OrderedDict()
+
+    def build(self, user_ids: Iterable[str]) -> Iterator[tuple[str, LocalExamples]]:
+        """Yields people with their examples, of which there may be none, as their logs are read."""
+        for log in self._population.logs(user_ids):
+            yield log.user_id, self._build(log)
 
     def examples(self, user_ids: Sequence[str]) -> list[LocalExamples]:
         """Returns each client's examples, in the order given; those without any are left out."""
-        absent = [user_id for user_id in user_ids if user_id not in self._cache]
-        built = {log.user_id: self._build(log) for log in self._population.logs(absent)}
-        found = []
-        for user_id in user_ids:
-            examples = self._cache.pop(user_id) if user_id in self._cache else built[user_id]
-            self._cache[user_id] = examples
-            if len(examples):
-                found.append(examples)
-        while len(self._cache) > self._max_cached:
-            self._cache.popitem(last=False)
-        return found
+        built = dict(self.build(user_ids))
+        return [built[user_id] for user_id in user_ids if len(built[user_id])]
 
     def _build(self, log: UserLog) -> LocalExamples:
         maker = ChoiceMaker(self._cloud, log, NUM_CANDIDATES)

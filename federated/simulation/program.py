@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,6 +14,7 @@ import numpy as np
 from federated.simulation.checkpoint import RoundMetrics, RunFolder
 from federated.simulation.clients import Clients
 from federated.simulation.cohort import sample_cohort
+from federated.simulation.packed.store import hold_store, write_table
 from federated.simulation.population import Population
 from federated.simulation.worker import run_worker
 from recsys.cascade.cloud import CloudModel
@@ -28,6 +30,8 @@ from recsys.storage.workspace import Workspace
 
 if TYPE_CHECKING:
     import tensorflow as tf
+
+    from federated.simulation.validation import Validation
 
 _METRIC: Final = "ndcg_at_10"
 
@@ -115,25 +119,44 @@ class _Run:
         """Runs what is left of the rounds, publishes and reports."""
         cloud = CloudModel.load(self.base)
         population = Population(self.workspace, cloud.catalogue)
-        user_ids = self._find_clients(population)
+        counts = self._count_choices(population)
         progress.stage("starting TensorFlow Federated")
-        from federated.simulation.process import build_process  # TFF: 10 s, and only here
-        from federated.simulation.rounds import Federation
-        from federated.simulation.validation import Validation
+        from federated.simulation.validation import Validation  # TensorFlow, and TFF below: 10 s, and only here
 
-        process = build_process(cloud.vectors, self.settings)
         tower = self._load_tower()
         progress.stage("making validation lists")
-        drawn = sample_cohort(user_ids, self.settings.rounds.validation_users, self.seed, 0)
+        drawn = sample_cohort(counts, self.settings.rounds.validation_users, self.seed, 0)
         validation = Validation.build(cloud, population.logs(drawn), self.settings.device)
         before = validation.ndcg(tower)
         clients = Clients(cloud, population, self.settings.device, self.seed, frozenset(drawn))
-        federation = Federation(process, self.settings, self.seed, user_ids, clients, validation, self.folder)
-        with run_worker(self.folder.worker_log, self.settings.rounds.worker_start_s) as worker:
-            rounds = federation.run(tower, worker, progress)
+        rounds = self._run_rounds(tower, clients, counts, validation, progress)
         after = validation.ndcg(tower)
         progress.stage("publishing")
         return self._report(self._publish(tower, after), tower, rounds, before, after, started)
+
+    def _run_rounds(
+        self,
+        tower: tf.keras.Model,
+        clients: Clients,
+        counts: Mapping[str, int],
+        validation: Validation,
+        progress: Progress,
+    ) -> tuple[RoundMetrics, ...]:
+        """Trains the tower; the examples of people lie in the run's folder only as long as that takes."""
+        from federated.simulation.algorithms.registry import build_process
+        from federated.simulation.packed.device_tower import PackedDeviceTower, example_fields
+        from federated.simulation.rounds import Federation
+
+        settings, examples = self.settings, self.folder.root / "examples"
+        fields = example_fields(self.base.manifest.dim, settings.device)
+        num_rows = sum(min(count, settings.device.max_examples) for count in counts.values())
+        with hold_store(examples, fields, num_rows) as store:
+            vectors = write_table(examples / "vectors.bin", validation.vectors)
+            process = build_process(PackedDeviceTower(vectors, settings.device), store.columns, settings)
+            user_ids = sorted(counts)
+            federation = Federation(process, settings, self.seed, user_ids, clients, store, validation, self.folder)
+            with run_worker(self.folder.worker_log, settings.rounds.worker_start_s) as worker:
+                return federation.run(tower, worker, progress)
 
     def _load_tower(self) -> tf.keras.Model:
         """Returns the tower with the weights of the base bundle."""
@@ -144,14 +167,15 @@ class _Run:
         restore_weights(tower, self.base.read_bytes(DEVICE_WEIGHTS_FILE))
         return tower
 
-    def _find_clients(self, population: Population) -> list[str]:
+    def _count_choices(self, population: Population) -> dict[str, int]:
+        """Returns how many private choices each person has, where there are any."""
         counts = population.count_positives("private")
         if not counts:
             raise WorkspaceError(
                 f"Expected devices with private choices in {self.workspace.devices}, got none: all histories are "
                 "shorter than `split.min_positives`. Ingest a dataset with longer histories."
             )
-        return sorted(counts)
+        return counts
 
     def _publish(self, tower: tf.keras.Model, ndcg: Float64Array) -> Bundle:
         """Publishes the base bundle with the new device tower in place of the old."""

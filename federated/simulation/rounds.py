@@ -14,7 +14,9 @@ from federated.simulation.checkpoint import RoundMetrics, RunFolder
 from federated.simulation.clients import Clients
 from federated.simulation.cohort import sample_cohort
 from federated.simulation.execution import execute_on
-from federated.simulation.model import to_dataset
+from federated.simulation.packed.cohort import cut_cohort, to_dataset
+from federated.simulation.packed.device_tower import to_fields
+from federated.simulation.packed.store import ExampleStore, Extent
 from federated.simulation.validation import Validation
 from federated.simulation.worker import Worker
 from recsys.config.federated import FederatedSettings
@@ -28,8 +30,9 @@ class Federation:
     """What rounds need.
 
     Attributes:
-      process: How rounds change the tower (`process.build_process`).
+      process: How rounds change the tower (`algorithms.registry.build_process`).
       user_ids: Who can take part.
+      store: Where the examples of people are kept for the worker, once they were drawn.
     """
 
     process: tff.learning.templates.LearningProcess
@@ -37,6 +40,7 @@ class Federation:
     seed: int
     user_ids: Sequence[str]
     clients: Clients
+    store: ExampleStore
     validation: Validation
     folder: RunFolder
 
@@ -81,20 +85,28 @@ class Federation:
     def _run_round(self, state: _State, number: int) -> tuple[_State, RoundMetrics]:
         started = time.perf_counter()
         cohort = sample_cohort(self.user_ids, self.settings.rounds.clients_per_round, self.seed, number)
-        examples = self.clients.examples(cohort)
-        metrics = RoundMetrics(number, len(examples), sum(map(len, examples)), 0.0, 0.0, 0.0, 0.0)
-        if not examples:  # nobody's list held the choice: the model stays as it is
+        extents = self._find_extents(cohort)
+        counts = [extent.count for extent in extents.values() if extent.count]
+        metrics = RoundMetrics(number, len(counts), sum(counts), 0.0, 0.0, 0.0, 0.0)
+        if not counts:  # nobody's list held the choice: the model stays as it is
             return state, replace(metrics, seconds=time.perf_counter() - started)
-        datasets = [to_dataset(client, self.settings.device) for client in examples]
+        packs = [to_dataset(pack) for pack in cut_cohort(extents, self.settings.rounds.users_per_pack)]
         called = time.perf_counter()
-        output = self.process.next(state, datasets)
+        output = self.process.next(state, packs)
         ended = time.perf_counter()
         return output.state, replace(
             metrics,
             loss=float(output.metrics["client_work"]["train"]["loss"]),
             seconds=ended - started,
-            clients_per_s=len(examples) / (ended - called),
+            clients_per_s=len(counts) / (ended - called),
         )
+
+    def _find_extents(self, cohort: Sequence[str]) -> dict[str, Extent]:
+        """Writes the examples of people who were never drawn before; returns where everybody's lie."""
+        absent = [user_id for user_id in cohort if user_id not in self.store]
+        for user_id, examples in self.clients.build(absent):
+            self.store.add(user_id, to_fields(examples))
+        return {user_id: self.store.extent(user_id) for user_id in cohort}
 
     def _start(self, tower: tf.keras.Model) -> _State:
         weights = tff.learning.models.ModelWeights(

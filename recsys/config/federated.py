@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from recsys.config.settings import Settings
+
+Algorithm = Literal["fed_avg", "fed_prox", "fed_adagrad", "fed_adam", "fed_yogi"]
+"""How rounds change the tower; one file each in federated/simulation/algorithms/."""
 
 
 class DeviceSettings(Settings):
@@ -25,7 +30,15 @@ class RoundSettings(Settings):
 
     num_rounds: int = Field(20, ge=1)
     clients_per_round: int = Field(50, ge=1)
+    algorithm: Algorithm = "fed_avg"
     server_learning_rate: float = Field(1.0, gt=0)
+    proximal_strength: float = Field(0.01, ge=0)
+    adaptive_learning_rate: float = Field(0.01, gt=0)
+    adaptive_momentum: float = Field(0.9, ge=0, lt=1)
+    adaptive_decay: float = Field(0.99, gt=0, lt=1)
+    adaptive_floor: float = Field(0.001, gt=0)
+    clip_norm: float = Field(0.0, ge=0)
+    users_per_pack: int = Field(64, ge=1)
     validation_users: int = Field(200, ge=1)
     worker_start_s: float = Field(60.0, gt=0)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -45,6 +46,23 @@ def load_settings(kind: type[_SettingsT], path: Path | None = None) -> _Settings
         return kind.model_validate(raw)
     except ValidationError as error:
         raise ConfigError(f"{path}: " + "; ".join(_explain(problem) for problem in error.errors())) from error
+
+
+def override_settings(settings: _SettingsT, changes: Mapping[str, object]) -> _SettingsT:
+    """Returns settings with some values changed, as a command line does.
+
+    Args:
+      settings: Of one section.
+      changes: Key to value; None leaves what is.
+
+    Raises:
+      ConfigError: If a key is unknown, or a value is out of range.
+    """
+    given = {key: value for key, value in changes.items() if value is not None}
+    try:
+        return type(settings).model_validate({**settings.model_dump(), **given})
+    except ValidationError as error:
+        raise ConfigError("; ".join(_explain(problem) for problem in error.errors())) from error
 
 
 def _explain(problem: ErrorDetails) -> str:

@@ -12,7 +12,7 @@ from serving.engine import Engine
 from serving.problems import UnknownFileError, binary, problems
 from serving.routes.conditional import entity_headers, is_held
 from serving.service import ServiceParameter
-from serving.wire import BundleAnswer, DeviceFileAnswer, ManifestAnswer
+from serving.wire.operation import BundleAnswer, DeviceFileAnswer, ManifestAnswer
 
 router = APIRouter(prefix="/v1/bundle", tags=["sync"])
 

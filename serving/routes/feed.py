@@ -16,7 +16,7 @@ from serving.observation import Stopwatch
 from serving.problems import problems
 from serving.reasons import Reason, explain
 from serving.service import Service, ServiceParameter
-from serving.wire import (
+from serving.wire.feed import (
     BehaviourAnswer,
     ReasonAnswer,
     RecommendAnswer,

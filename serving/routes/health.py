@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from serving.problems import NotReadyError, problems
 from serving.service import ServiceParameter
-from serving.wire import HealthAnswer, ReadyAnswer
+from serving.wire.operation import HealthAnswer, ReadyAnswer
 
 router = APIRouter(tags=["operation"])
 

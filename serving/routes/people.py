@@ -11,7 +11,7 @@ from recsys.contracts.events import MAX_ID_LENGTH
 from recsys.errors import ContractError
 from serving.problems import problems
 from serving.service import ServiceParameter
-from serving.wire import EventsAnswer, EventsRequest, ForgottenAnswer
+from serving.wire.people import EventsAnswer, EventsRequest, ForgottenAnswer
 
 router = APIRouter(prefix="/v1", tags=["people"])
 

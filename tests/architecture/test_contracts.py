@@ -23,6 +23,7 @@ PLANTS = {
     "terminal": ("data/ingest.py", "    import rich", "data.ingest -> rich"),
     "settings": ("recsys/contracts/events.py", "import pydantic", "recsys.contracts.events -> pydantic"),
     "keys": ("recsys/exchange/uplink.py", "import cryptography", "recsys.exchange.uplink -> cryptography"),
+    "redis": ("recsys/storage/registry.py", "import redis", "recsys.storage.registry -> redis"),
     "pandas": ("recsys/features/catalogue.py", "import pandas", "recsys.features.catalogue -> pandas"),
     "server": (
         "recsys/cascade/cloud.py",

@@ -20,7 +20,7 @@ from tests.cli.conftest import Run
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
-COMMANDS = ("query-tower", "cloud", "survival", "likes", "cold", "index", "prepare")
+COMMANDS = ("query-tower", "cloud", "survival", "likes", "cold", "index", "prepare", "federated")
 
 
 def test_the_help_lists_every_benchmark_with_its_whole_line(tandem: Run) -> None:

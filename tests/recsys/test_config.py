@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from recsys.config.cloud import CloudSettings
-from recsys.config.settings import load_settings
+from recsys.config.federated import RoundSettings
+from recsys.config.settings import load_settings, override_settings
 from recsys.errors import ConfigError
 
 
@@ -37,3 +38,18 @@ def test_a_wrong_file_is_refused_with_its_key(tmp_path, text, message):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(ConfigError, match=r"a settings file at .*gone\.toml, got: No such file"):
         load_settings(CloudSettings, tmp_path / "gone.toml")
+
+
+def test_a_command_line_changes_what_it_names_and_nothing_else():
+    settings = RoundSettings(clients_per_round=7)
+    changed = override_settings(settings, {"algorithm": "fed_adam", "num_rounds": None})
+    assert changed == RoundSettings(clients_per_round=7, algorithm="fed_adam")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [({"algorithm": "fed_up"}, r"`algorithm`: .*'fed_avg'.*got 'fed_up'"), ({"round": 3}, "unknown key `round`")],
+)
+def test_a_command_line_that_names_what_is_not_there_is_refused(changes, message):
+    with pytest.raises(ConfigError, match=message):
+        override_settings(RoundSettings(), changes)

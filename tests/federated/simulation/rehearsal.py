@@ -51,16 +51,18 @@ def run_federation(workspace: Workspace, kill_after_round: int | None) -> dict:
 
 
 def examine(workspace: Workspace) -> dict:
-    """Compares one TFF round with the same arithmetic in plain Keras, shuffles clients, kills the worker."""
+    """Compares one packed round with the same arithmetic in plain Keras, shuffles clients, kills the worker."""
     import numpy as np
     import psutil
     import tensorflow_federated as tff
 
+    from federated.simulation.algorithms.registry import build_process
     from federated.simulation.clients import Clients
     from federated.simulation.execution import execute_on
-    from federated.simulation.model import to_dataset
+    from federated.simulation.packed.cohort import cut_cohort, to_dataset
+    from federated.simulation.packed.device_tower import PackedDeviceTower, example_fields, to_fields
+    from federated.simulation.packed.store import hold_store, write_table
     from federated.simulation.population import Population
-    from federated.simulation.process import build_process
     from federated.simulation.worker import run_worker
     from recsys.cascade.cloud import CloudModel
     from recsys.models.device_tower import build_device_tower
@@ -70,14 +72,22 @@ def examine(workspace: Workspace) -> dict:
     population = Population(workspace, cloud.catalogue)
     clients = Clients(cloud, population, SETTINGS.device, SEED, frozenset())
     examples = clients.examples(sorted(population.count_positives("private"))[:6])
-    process = build_process(cloud.vectors, SETTINGS)
     tower = build_device_tower(cloud.manifest.dim, SETTINGS.device)
     start = [weight.numpy() for weight in tower.trainable_weights]
-    with run_worker(workspace.root / "worker.log", 60.0) as worker, execute_on(worker):
+    folder = workspace.root / "examples"
+    fields = example_fields(cloud.manifest.dim, SETTINGS.device)
+    with (
+        hold_store(folder, fields, 100) as store,
+        run_worker(workspace.root / "worker.log", 60.0) as worker,
+        execute_on(worker),
+    ):
+        packed = PackedDeviceTower(write_table(folder / "vectors.bin", cloud.vectors), SETTINGS.device)
+        process = build_process(packed, store.columns, SETTINGS)
         initial = process.set_model_weights(
             process.initialize(), tff.learning.models.ModelWeights(trainable=start, non_trainable=[])
         )
-        datasets = [to_dataset(client, SETTINGS.device) for client in examples]
+        extents = {str(place): store.add(str(place), to_fields(client)) for place, client in enumerate(examples)}
+        datasets = [to_dataset(pack) for pack in cut_cohort(extents, 2)]
         output = process.next(initial, datasets)
         averaged = process.get_model_weights(output.state).trainable
         shuffled = process.get_model_weights(process.next(initial, datasets[::-1]).state).trainable

@@ -29,8 +29,8 @@ def logs(population):
     return {log.user_id: log for log in population.logs(population.user_ids)}
 
 
-def build(cloud, population, validation_ids=frozenset(), seed=3, settings=SETTINGS, **options):
-    return Clients(cloud, population, settings, seed, validation_ids, **options)
+def build(cloud, population, validation_ids=frozenset(), seed=3, settings=SETTINGS):
+    return Clients(cloud, population, settings, seed, validation_ids)
 
 
 def assert_equal(left, right):
@@ -124,14 +124,6 @@ def test_examples_do_not_depend_on_who_else_is_asked_or_in_what_order(cloud, pop
     for one, other, third in zip(together, backwards, alone, strict=True):
         assert_equal(one, other)
         assert_equal(one, third)
-
-
-def test_a_full_cache_forgets_and_builds_again(cloud, population):
-    users = population.user_ids[:4]
-    small, large = build(cloud, population, max_cached=1), build(cloud, population)
-    for _ in range(2):
-        for one, other in zip(small.examples(users), large.examples(users), strict=True):
-            assert_equal(one, other)
 
 
 def test_at_most_the_settings_number_of_examples_the_latest(cloud, population):

@@ -1,0 +1,171 @@
+"""Local training of many people at once: weights carry the people in front, and so do examples.
+
+What one person's device does is `ClientUpdate` of Communication-Efficient Learning of Deep Networks from Decentralized
+Data, McMahan et al., AISTATS 2017: gradient descent over the local examples, batch after batch, a few times over. Here
+one step is taken by everybody of a pack. People with fewer examples stand still while others go on; padding has no
+weight. Deviation: examples are not shuffled, so that a run can be repeated.
+
+Clipping and weighting are done for each person, before anything is summed: only sums over people leave this module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import tensorflow as tf
+
+from federated.simulation.packed.store import Column
+
+Tensors = Sequence[tf.Tensor]
+Amendment = Callable[[Tensors, Tensors, Tensors], Tensors]
+"""From weights `[num_users, …]`, the weights of the start `[…]` and gradients `[num_users, …]` to other gradients."""
+
+
+class PackedTower(Protocol):
+    """A model with weights of its own for each person."""
+
+    @property
+    def weight_shapes(self) -> Sequence[tuple[int, ...]]:
+        """Shapes of the weights of one person."""
+        ...
+
+    @property
+    def shared(self) -> Mapping[str, Column]:
+        """Tables that every person looks things up in, and nobody trains."""
+        ...
+
+    def differentiate(
+        self, weights: Tensors, batch: Mapping[str, tf.Tensor], shared: Mapping[str, tf.Tensor], present: tf.Tensor
+    ) -> tuple[tf.Tensor, Tensors]:
+        """Returns each person's mean loss, `[num_users]`, and its gradients, `[num_users, …]` each.
+
+        Args:
+          weights: `[num_users, …]` float32 each.
+          batch: Fields of examples, `[num_users, batch_size, …]` each.
+          shared: The tables of `shared`.
+          present: `[num_users, batch_size]` float32, 0 where there is no example; such rows may hold anything finite.
+        """
+        ...
+
+
+class PackResult(NamedTuple):
+    """Sums over the people of a pack.
+
+    Attributes:
+      update: Of start minus end of the weights, each clipped and times its person's weight.
+      weight: Of the weights in the average.
+      loss: Of the losses of examples, as each was met.
+      num_examples: Of the examples met.
+      num_clipped: How many updates were longer than allowed.
+    """
+
+    update: Tensors
+    weight: tf.Tensor
+    loss: tf.Tensor
+    num_examples: tf.Tensor
+    num_clipped: tf.Tensor
+
+
+def leave(weights: Tensors, start: Tensors, gradients: Tensors) -> Tensors:
+    """The amendment that changes nothing."""
+    return gradients
+
+
+@dataclass(frozen=True)
+class LocalTraining:
+    """How a person trains.
+
+    Attributes:
+      columns: Where the examples lie.
+      clip_norm: The longest update that a person may send, over all its weights; 0 is without a bound.
+      amend: What is done to gradients before a step.
+    """
+
+    tower: PackedTower
+    columns: Mapping[str, Column]
+    batch_size: int
+    num_epochs: int
+    learning_rate: float
+    clip_norm: float = 0.0
+    amend: Amendment = leave
+
+    def train(self, start: Tensors, first_row: tf.Tensor, count: tf.Tensor) -> PackResult:
+        """Trains everybody of a pack from the same weights; one graph, without eager state.
+
+        Args:
+          start: The weights that were sent, `[…]` float32 each.
+          first_row: `[num_users]` int32, where each person's rows begin.
+          count: `[num_users]` int32, how many there are, at least 1.
+        """
+        weights, loss = self._descend(start, first_row, count)
+        update = [begin[None] - end for begin, end in zip(start, weights, strict=True)]
+        num_examples = tf.cast(count, tf.float32) * float(self.num_epochs)
+        # As TFF does it: an update that is not finite counts for nothing.
+        finite = tf.reduce_all([_per_user(tf.reduce_all, tf.math.is_finite(part)) for part in update], axis=0)
+        update = [tf.where(_align(finite, part), part, 0.0) for part in update]
+        weight = tf.where(finite, num_examples, 0.0)
+        scale, clipped = self._clip(update)
+        return PackResult(
+            update=[tf.tensordot(weight * scale, part, axes=1) for part in update],
+            weight=tf.reduce_sum(weight),
+            loss=tf.reduce_sum(loss),
+            num_examples=tf.reduce_sum(num_examples),
+            num_clipped=tf.reduce_sum(tf.cast(clipped, tf.float32)),
+        )
+
+    def _descend(self, start: Tensors, first_row: tf.Tensor, count: tf.Tensor) -> tuple[Tensors, tf.Tensor]:
+        """Returns the weights at the end, `[num_users, …]` each, and the summed losses, `[num_users]`."""
+        tables = {name: map_column(column) for name, column in self.columns.items()}
+        shared = {name: map_column(column) for name, column in self.tower.shared.items()}
+        num_users = tf.shape(count)[0]
+        steps_per_epoch = (tf.reduce_max(count) + self.batch_size - 1) // self.batch_size
+
+        def step(number: tf.Tensor, total: tf.Tensor, *weights: tf.Tensor) -> tuple[tf.Tensor, ...]:
+            place = (number % steps_per_epoch) * self.batch_size + tf.range(self.batch_size)
+            rows = first_row[:, None] + tf.minimum(place, count[:, None] - 1)
+            present = tf.cast(place < count[:, None], tf.float32)
+            batch = {name: tf.gather(table, rows) for name, table in tables.items()}
+            loss, gradients = self.tower.differentiate(weights, batch, shared, present)
+            rate = self.learning_rate * present[:, 0]  # nothing moves where no example is left, whatever is amended
+            moved = (
+                weight - _align(rate, weight) * gradient
+                for weight, gradient in zip(weights, self.amend(weights, start, gradients), strict=True)
+            )
+            return number + 1, total + loss * tf.reduce_sum(present, axis=1), *moved
+
+        copies = [tf.tile(weight[None], [num_users] + [1] * weight.shape.rank) for weight in start]
+        first = (tf.constant(0), tf.zeros([num_users]), *copies)
+        num_steps = steps_per_epoch * self.num_epochs
+        _, loss, *weights = tf.while_loop(lambda number, *_: number < num_steps, step, first)
+        return weights, loss
+
+    def _clip(self, update: Tensors) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns what each person's update is multiplied with, and whether that is less than 1."""
+        norm = tf.sqrt(tf.add_n([_per_user(tf.reduce_sum, tf.square(part)) for part in update]))
+        if not self.clip_norm:
+            return tf.ones_like(norm), tf.zeros_like(norm, tf.bool)
+        return self.clip_norm / tf.maximum(norm, self.clip_norm), norm > self.clip_norm
+
+
+def map_column(column: Column) -> tf.Tensor:
+    """Returns a column as a tensor that lies in the file: only pages that are read are fetched."""
+    return tf.raw_ops.ImmutableConst(
+        dtype=tf.as_dtype(column.dtype), shape=column.shape, memory_region_name=str(column.path)
+    )
+
+
+def mean_per_user(losses: tf.Tensor, present: tf.Tensor) -> tf.Tensor:
+    """Returns the mean of `[num_users, batch_size]` losses over what is present, 0 where nothing is."""
+    return tf.reduce_sum(losses * present, axis=1) / tf.maximum(tf.reduce_sum(present, axis=1), 1.0)
+
+
+def _align(per_user: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
+    """Gives `[num_users]` as many axes as a tensor with the people in front has."""
+    return tf.reshape(per_user, [-1] + [1] * (like.shape.rank - 1))
+
+
+def _per_user(reduce: Callable[..., tf.Tensor], values: tf.Tensor) -> tf.Tensor:
+    """Reduces all axes but the people's."""
+    return reduce(values, axis=list(range(1, values.shape.rank)))

@@ -1,0 +1,145 @@
+"""Packed rounds beside TFF's own on one cohort, in a process of its own: TFF takes seconds to load.
+
+python -m tests.federated.simulation.packed.rehearsal WORKSPACE
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_federated as tff
+
+from federated.simulation.algorithms.fed_prox import hold
+from federated.simulation.algorithms.registry import ALGORITHMS, build_process
+from federated.simulation.clients import Clients
+from federated.simulation.execution import execute_on
+from federated.simulation.model import model_builder
+from federated.simulation.model import to_dataset as to_stock
+from federated.simulation.packed.cohort import cut_cohort, to_dataset
+from federated.simulation.packed.device_tower import PackedDeviceTower, example_fields, to_fields
+from federated.simulation.packed.parts import build_upload, compose, start_from_zeros
+from federated.simulation.packed.store import hold_store, write_table
+from federated.simulation.packed.training import LocalTraining
+from federated.simulation.population import Population
+from federated.simulation.stock import build_stock_process
+from federated.simulation.worker import run_worker
+from recsys.cascade.cloud import CloudModel
+from recsys.config.federated import DeviceSettings, FederatedSettings, RoundSettings
+from recsys.models.device_tower import build_device_tower
+from recsys.storage.registry import BundleRegistry
+from recsys.storage.workspace import Workspace
+from tests.federated.simulation.rehearsal import SEED
+
+DEVICE = DeviceSettings(num_candidates=16, max_examples=8, batch_size=3, local_epochs=2)
+CLIP_NORM = 1.2
+STRENGTH = 0.5
+NUM_ROUNDS = 2
+
+
+def settings_of(algorithm: str, clip_norm: float) -> FederatedSettings:
+    rounds = RoundSettings(
+        algorithm=algorithm, clip_norm=clip_norm, proximal_strength=STRENGTH, server_learning_rate=0.7
+    )
+    return FederatedSettings(device=DEVICE, rounds=rounds)
+
+
+def run(process, start, data) -> tuple[list, list]:
+    """Weights and measurements after every round over the same clients."""
+    weights = tff.learning.models.ModelWeights(trainable=start, non_trainable=[])
+    state, after, measured = process.set_model_weights(process.initialize(), weights), [], []
+    for _ in range(NUM_ROUNDS):
+        output = process.next(state, data)
+        state = output.state
+        after.append([np.asarray(array) for array in process.get_model_weights(state).trainable])
+        train = output.metrics["client_work"]["train"]
+        measured.append({name: float(value) for name, value in train.items()})
+    return after, measured
+
+
+def distance(one, other) -> float:
+    return float(max(np.abs(a - b).max() for a, b in zip(one, other, strict=True)))
+
+
+def sent_up(training) -> list[list[int]]:
+    """Shapes of all that a pack sends to the server."""
+    upload = build_upload(training, start_from_zeros(training.tower.weight_shapes).type_signature.result)
+    specs = tff.types.type_to_tf_tensor_specs(upload.type_signature.result)
+    return [spec.shape.as_list() for spec in tf.nest.flatten(specs)]
+
+
+def repel(tower, columns, start, packs, own_prox, datasets) -> float:
+    """How far TFF's own FedProx is from ours with the sign of its proximal term turned."""
+    training = LocalTraining(tower, columns, DEVICE.batch_size, DEVICE.local_epochs, DEVICE.learning_rate)
+    turned = compose(replace(training, amend=hold(-STRENGTH)), tff.learning.optimizers.build_sgdm(1.0))
+    return max(map(distance, run(turned, start, packs)[0], run(own_prox, start, datasets)[0]))
+
+
+def compare(workspace: Workspace) -> dict:
+    cloud = CloudModel.load(BundleRegistry(workspace).current())
+    population = Population(workspace, cloud.catalogue)
+    examples = {
+        user: own
+        for user, own in Clients(cloud, population, DEVICE, SEED, frozenset()).build(
+            sorted(population.count_positives("private"))
+        )
+        if len(own)
+    }
+    counts = sorted(len(own) for own in examples.values())
+    plans = {"fed_avg": settings_of("fed_avg", 0.0)}
+    plans |= {f"{name}, clipped": settings_of(name, CLIP_NORM) for name in ALGORITHMS}
+    stock = {name: build_stock_process(model_builder(cloud.vectors, DEVICE), plan) for name, plan in plans.items()}
+    own_prox = tff.learning.algorithms.build_weighted_fed_prox(
+        model_builder(cloud.vectors, DEVICE), STRENGTH, tff.learning.optimizers.build_sgdm(DEVICE.learning_rate)
+    )
+    tower = build_device_tower(cloud.manifest.dim, DEVICE)
+    start = [weight.numpy() for weight in tower.trainable_weights]
+    fields = example_fields(cloud.manifest.dim, DEVICE)
+    found = {"counts": counts, "algorithms": {}}
+    root = workspace.root / "examples"
+    with hold_store(root, fields, sum(counts)) as store, run_worker(workspace.root / "worker.log", 60.0) as worker:
+        for user in sorted(examples, key=lambda user: user[::-1]):  # an order that is not the cohort's
+            store.add(user, to_fields(examples[user]))
+        extents = {user: store.extent(user) for user in examples}
+        packed_tower = PackedDeviceTower(write_table(root / "vectors.bin", cloud.vectors), DEVICE)
+        packs = [to_dataset(pack) for pack in cut_cohort(extents, 8)]
+        datasets = [to_stock(own, DEVICE) for own in examples.values()]
+        with execute_on(worker):
+            for name, plan in plans.items():
+                process = build_process(packed_tower, store.columns, plan)
+                expected, stock_measured = run(stock[name], start, datasets)
+                got, measured = run(process, start, packs)
+                found["algorithms"][name] = {
+                    "moved": distance(got[-1], start),
+                    "off_by": max(map(distance, got, expected)),
+                    "loss_off_by": max(
+                        abs(a["loss"] - b["loss"]) for a, b in zip(measured, stock_measured, strict=True)
+                    ),
+                    "num_examples": measured[0]["num_examples"],
+                    "stock_num_examples": stock_measured[0]["num_examples"],
+                    "num_clipped": measured[0]["num_clipped"],
+                }
+            found["tff_fed_prox_off_by_with_the_sign_turned"] = repel(
+                packed_tower, store.columns, start, packs, own_prox, datasets
+            )
+            cuts = {
+                "one pack": cut_cohort(extents, len(extents)),
+                "alone": cut_cohort(extents, 1),
+                "backwards": [pack[::-1] for pack in cut_cohort(extents, 5)[::-1]],
+            }
+            found["cuts"] = {
+                name: max(map(distance, run(process, start, [to_dataset(pack) for pack in cut])[0], got))
+                for name, cut in cuts.items()
+            }
+    found["left"] = root.exists()
+    found["weights"] = [list(array.shape) for array in start]
+    found["sent_up"] = sent_up(LocalTraining(packed_tower, store.columns, 3, 2, 0.3))
+    return found
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(compare(Workspace(Path(sys.argv[1])))) + "\n")
