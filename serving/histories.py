@@ -32,15 +32,26 @@ class ConsentedHistories:
         Raises:
           WorkspaceError: If the file is no session store.
         """
-        with self._lock:
-            if self._store is None:
-                if not self._path.exists():
-                    return []
-                self._store = SQLiteSessionStore(self._path, self._length)
-        return self._store.recent(user_id, self._length)
+        store = self._open()
+        return [] if store is None else store.recent(user_id, self._length)
+
+    def user_ids(self, count: int) -> list[str]:
+        """Returns up to `count` people who have a history, by id; nobody where there is no store.
+
+        Raises:
+          WorkspaceError: If the file is no session store.
+        """
+        store = self._open()
+        return [] if store is None else store.user_ids(count)
 
     def close(self) -> None:
         """Releases the store."""
         with self._lock:
             if self._store is not None:
                 self._store.close()
+
+    def _open(self) -> SQLiteSessionStore | None:
+        with self._lock:
+            if self._store is None and self._path.exists():
+                self._store = SQLiteSessionStore(self._path, self._length)
+            return self._store

@@ -22,6 +22,7 @@ _TRIM = (
     "DELETE FROM session WHERE user_id = ?1 AND position <= "
     "(SELECT position FROM session WHERE user_id = ?1 ORDER BY position DESC LIMIT 1 OFFSET ?2)"
 )
+_USER_IDS = "SELECT DISTINCT user_id FROM session ORDER BY user_id LIMIT ?"
 _RECENT = "SELECT item_id FROM session WHERE user_id = ? ORDER BY position DESC LIMIT ?"
 
 
@@ -115,6 +116,15 @@ class SQLiteSessionStore:
         with self._explain("read"), self._read_lock:
             rows = self._reader.execute(_RECENT, (user_id, max(count, 0))).fetchall()
         return [row[0] for row in reversed(rows)]
+
+    def user_ids(self, count: int) -> list[str]:
+        """Returns up to `count` users who have a history, by id.
+
+        Raises:
+          WorkspaceError: If the file cannot be read.
+        """
+        with self._explain("read"), self._read_lock:
+            return [row[0] for row in self._reader.execute(_USER_IDS, (max(count, 0),)).fetchall()]
 
     def forget(self, user_id: str) -> None:
         """Drops everything of a user, also the bytes in the file and its log.
