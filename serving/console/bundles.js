@@ -28,7 +28,7 @@ function tiles({ version, manifest, size_bytes: size }) {
   return element(
     "dl",
     { class: "tiles" },
-    tile("Served", version, moment(manifest.created_ms)),
+    tile("Served", element("code", {}, version), moment(manifest.created_ms)),
     tile("Index recall@100", number(manifest.metrics.index_recall_at_100, 4), "beside exact search"),
     tile("Retrieval recall@100", number(manifest.metrics.retrieval_recall_at_100, 4), "next item among 100"),
     tile("Items", number(manifest.num_items), `vectors of ${manifest.dim} numbers`),

@@ -43,7 +43,7 @@ export async function titles(itemIds) {
 
 /** Returns candidates for whom `person` describes: `{user_id}`, `{history}` or `{query_vector}`. */
 export function recommend(surface, count, nowMs, person) {
-  const leaves = person.query_vector ? `a vector of ${person.query_vector.length} numbers` : "an id";
+  const leaves = person.query_vector ? `a vector of ${person.query_vector.length} numbers` : "an id, and what it has already";
   const body = { surface, count, ...person, ...(nowMs === null ? {} : { now_ms: nowMs }) };
   return json("v1/recommend", person.history ? "an empty history" : leaves, {
     method: "POST",

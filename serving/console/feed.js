@@ -26,28 +26,28 @@ const state = {
 window.tandem = { state, timings: [] };
 
 export async function openFeed() {
-  byId("wish").addEventListener("submit", guard(ask));
-  byId("person").addEventListener("change", guard(async (event) => meet(event.target.value)));
-  for (const radio of document.querySelectorAll("[name=surface]")) radio.addEventListener("change", guard(changeSurface));
+  byId("wish").addEventListener("submit", inTurn(ask));
+  byId("person").addEventListener("change", inTurn(async (event) => meet(event.target.value)));
+  for (const radio of document.querySelectorAll("[name=surface]")) radio.addEventListener("change", inTurn(changeSurface));
   byId("more").addEventListener("click", () => toggleLength(state, react));
-  await guard(async () => {
+  await inTurn(async () => {
     const start = await cloud.start();
     state.start = start;
     fillPeople(start.people);
     await Promise.all([startRuntime(), holdBundle()]);
+    byId("wish").inert = false;
     await meet(start.people[0] ?? NEWCOMER);
   })();
 }
 
-/** Returns a listener that says what went wrong instead of failing in silence. */
-function guard(work) {
-  return async (event) => {
+let queue = Promise.resolve();
+
+/** Returns a listener whose work waits for the work before it, and which says what went wrong. */
+function inTurn(work) {
+  return (event) => {
     event?.preventDefault?.();
-    try {
-      await work(event);
-    } catch (error) {
-      say(error.message, "wrong");
-    }
+    queue = queue.then(() => work(event)).catch((error) => say(error.message, "wrong"));
+    return queue;
   };
 }
 
@@ -95,14 +95,17 @@ async function ask() {
   say("Asking the cloud …");
   const answer = await cloud.recommend(state.surface, COUNT, momentOf(state.surface), await describe());
   if (answer.bundle_version !== state.parts.version) await followBundle();
-  state.candidates = answer.candidates;
+  const chosen = new Set(state.device.positives());
+  // What was chosen before is proposed again where the cloud knows only a vector: it is left out of both lists.
+  state.candidates = answer.candidates.filter(({ item_id, room_id }) => room_id !== null || !chosen.has(item_id));
   await state.parts.reranker.prepare(COUNT);
   await nameItems();
   await decide();
   showOrders(state, react);
-  const told = answer.candidates.length === 1 ? "1 candidate" : `${answer.candidates.length} candidates`;
+  const told = state.candidates.length === 1 ? "1 new candidate" : `${state.candidates.length} new candidates`;
   const when = state.surface === "live" && state.start.live_now_ms !== null ? liveNote() : "";
-  say(answer.candidates.length ? `The cloud proposed ${told}. Tap, like or skip: the device decides.${when}` : `The cloud has nothing to propose here.${when}`);
+  const does = state.candidates.length ? `proposed ${told}. Open, like or skip: the device decides.` : "has nothing new to propose here.";
+  say(`The cloud ${does}${when}`);
 }
 
 /** A newer bundle answered: the device takes its towers and vectors, and keeps its log. */
@@ -114,7 +117,10 @@ async function followBundle() {
 
 async function describe() {
   if (byId("wish").elements.told.value === "vector") return { query_vector: [...(await state.device.query())] };
-  return state.userId === NEWCOMER ? { history: [] } : { user_id: state.userId };
+  if (state.userId === NEWCOMER) return { history: [] };
+  // Of the log only what the cloud has itself: what was shared before, never a tap of this tab.
+  const shared = state.device.log.filter(({ action }) => action === "consented").map(({ itemId }) => itemId);
+  return { user_id: state.userId, exclude_ids: state.surface === "feed" ? shared : [] };
 }
 
 function momentOf(surface) {
@@ -137,14 +143,11 @@ async function decide() {
   showDevice(state, query);
 }
 
-let busy = Promise.resolve();
-
-/** A tap: noted, re-ranked and shown, one after the other and all of it in this tab. */
+/** A tap: noted, re-ranked and shown, all of it in this tab. */
 function react(itemId, action, event) {
   const tappedAt = event.timeStamp;
   markTap(tappedAt);
-  busy = busy.then(guard(() => rerankAfter(itemId, action, tappedAt)));
-  return busy;
+  return inTurn(() => rerankAfter(itemId, action, tappedAt))();
 }
 
 async function rerankAfter(itemId, action, tappedAt) {

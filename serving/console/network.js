@@ -38,7 +38,8 @@ function show() {
   byId("calls-box").dataset.state = tapped ? (count === 0 ? "quiet" : "busy") : "idle";
   const isCall = (entry) => entry.initiatorType === "fetch" && !entry.name.endsWith(".wasm");
   const unclaimed = [...notes];
-  const rows = entries.filter(isCall).map((entry) => describe(entry, unclaimed));
+  const isShown = (entry) => isCall(entry) || entry.startTime >= since;
+  const rows = entries.filter(isShown).map((entry) => describe(entry, unclaimed));
   byId("call-list").replaceChildren(...rows.reverse().slice(0, MAX_SHOWN));
   const page = entries.filter((entry) => !isCall(entry));
   const size = page.reduce((sum, entry) => sum + entry.transferSize, 0);
@@ -47,7 +48,7 @@ function show() {
 
 function describe(entry, unclaimed) {
   const place = unclaimed.findIndex((note) => note.address === entry.name);
-  const [note] = place < 0 ? [{ method: "GET", leaves: "unknown" }] : unclaimed.splice(place, 1);
+  const [note] = place < 0 ? [{ method: "GET", leaves: "nothing" }] : unclaimed.splice(place, 1);
   const path = new URL(entry.name).pathname;
   return element(
     "li",

@@ -65,9 +65,9 @@ export function showDevice(state, query) {
 
 function cloudRow(state, item, rank, left) {
   const gone = !left.has(item.item_id);
-  const note = gone ? element("span", { class: "soft" }, "seen") : null;
-  const row = element("li", { class: gone ? "row gone" : "row", "data-item": item.item_id }, mark(state, item, rank), label(state, item), note);
-  return row;
+  const note = gone ? element("span", { class: "soft" }, "done") : null;
+  const kind = gone ? "row gone" : "row";
+  return element("li", { class: kind, "data-item": item.item_id }, mark(state, item, rank), label(state, item), note);
 }
 
 function deviceRow(state, item, rank, cloudRank, old, react) {
@@ -161,7 +161,7 @@ function drawLinks() {
     const end = middle(device.get(itemId));
     const start = cloud.has(itemId) ? middle(cloud.get(itemId)) : frame.height + 8;
     const [width, bend] = [frame.width, frame.width * 0.5];
-    const kind = cloudRank > rank ? "up" : cloudRank < rank ? "down" : "same";
+    const kind = `${cloudRank > rank ? "up" : cloudRank < rank ? "down" : "same"}${cloud.has(itemId) ? "" : " far"}`;
     return shape("path", { class: `link ${kind}`, d: `M0 ${start}C${bend} ${start} ${width - bend} ${end} ${width} ${end}` });
   });
   svg.replaceChildren(...curves);

@@ -66,5 +66,5 @@ function chart(run, name, title, note, digits, colour, zero = false) {
 
 function privacy(run) {
   if (run.rounds.some((round) => round.epsilon !== undefined)) return null;
-  return element("p", { class: "soft" }, "This run noted no epsilon: it spent no privacy budget because it adds no noise. Do not call it private against the server.");
+  return element("p", { class: "soft" }, "This run noted no epsilon: nothing here is differentially private. Do not call it private against the server.");
 }
