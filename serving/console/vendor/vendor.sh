@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Fetches LiteRT for the browser as its npm packages carry it, and lays it down here, packed. Needs npm and network;
-# run it only to take another version (`make console-runtime`), then look at the console and commit what changed.
+# run it without an argument only to take another version, then look at the console and commit what changed.
 #   serving/console/vendor/vendor.sh [--keep-checksums]
-# With --keep-checksums it fails unless it finds byte for byte what checksums.txt names.
+# With --keep-checksums (`make console-runtime`) it fails unless it finds byte for byte what checksums.txt names.
 set -euo pipefail
 cd "$(dirname "$0")"
 VERSION=2.5.3
