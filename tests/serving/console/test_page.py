@@ -198,7 +198,7 @@ def test_the_page_works_by_keyboard(page: Page) -> None:
     page.focus("#tab-feed")
     page.keyboard.press("ArrowLeft")
     assert page.evaluate("document.activeElement.id") == "tab-quality"
-    assert page.is_visible("#quality")
+    page.wait_for_selector("#quality h2")
     assert page.is_hidden("#feed")
     page.keyboard.press("Home")
     assert page.is_visible("#feed")
