@@ -5,7 +5,7 @@
 #   make test WORKERS=0                 tests one after the other, in one process
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-cluster flink-jars lint format locks clean
+.PHONY: help setup demo test test-cluster flink-jars lint format locks console-runtime clean
 
 PYTHON ?=
 DATA ?= synthetic
@@ -57,6 +57,9 @@ format: setup ## Rewrite the code in the house style
 
 locks: ## Recompile the hashed locks from setup.cfg (needs uv)
 	requirements/compile.sh
+
+console-runtime: ## Fetch LiteRT for the browser anew, byte for byte as committed (needs npm)
+	serving/console/vendor/vendor.sh --keep-checksums
 
 clean: ## Remove .venv, caches and build products (workspaces such as .tandem stay)
 	rm -rf .venv build *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -25,7 +25,7 @@ from recsys.errors import ConfigError
 from serving.problems import answer_problem
 
 _PUBLIC: Final = frozenset({"/healthz", "/readyz", "/docs", "/openapi.json"})
-_ADMIN: Final = re.compile(r"/metrics|/v1/users(/.*)?", re.DOTALL)
+_ADMIN: Final = re.compile(r"/metrics|/v1/users(/.*)?|/console(/.*)?", re.DOTALL)
 """Paths that only the scope `admin` may ask; all others are for both scopes."""
 
 

@@ -17,6 +17,7 @@ from serving.documentation import Documentation
 from serving.observation import Observer
 from serving.problems import install_problems
 from serving.routes import bundle, embeddings, feed, health, people
+from serving.routes.console import install_console
 from serving.service import Service
 
 API_VERSION = "1"
@@ -42,6 +43,7 @@ def create_app(workspace: Workspace, settings: ServingSettings) -> FastAPI:
     app.add_middleware(Observer, metrics=service.metrics)
     for part in (feed, people, embeddings, bundle, health):
         app.include_router(part.router)
+    install_console(app, workspace)
     documentation = Documentation(app, service.deployment, settings.max_candidates)
     app.openapi = documentation.render  # type: ignore[method-assign]
     return app

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
+from dataclasses import dataclass
 from typing import Final
 
 from recsys.errors import TandemError
@@ -24,6 +26,20 @@ RETRY_S: Final = 30.0
 _REFUSALS: Final = (TandemError, OSError, ValueError, KeyError, RuntimeError)
 """What a bundle that cannot be served is known by; ValueError, KeyError and RuntimeError come out of the libraries
 that read its files."""
+
+
+MAX_SWAPS: Final = 50
+"""How many loads and refusals are remembered."""
+
+
+@dataclass(frozen=True)
+class Swap:
+    """What became of a bundle that was found: `served` from then on, or `refused` for a reason."""
+
+    at_ms: int
+    version: str | None
+    outcome: str
+    reason: str
 
 
 class Deployment:
@@ -46,6 +62,7 @@ class Deployment:
         self._refused: str | None = None
         self._retry_at = 0.0  # at first everything is tried, an absent pointer too
         self.reason = "No bundle was looked for yet."
+        self.swaps: deque[Swap] = deque(maxlen=MAX_SWAPS)
 
     @property
     def engine(self) -> Engine:
@@ -106,6 +123,7 @@ class Deployment:
     def _serve(self, pointer: str | None, engine: Engine) -> None:
         manifest = engine.manifest
         self._engine, self._served, self._refused, self.reason = engine, pointer, None, ""
+        self._remember(manifest.version, "served", "")
         self._metrics.record_served(manifest.version, manifest.embedding_version)
         LOGGER.info("bundle served", extra={"fields": {"bundle_version": manifest.version}})
 
@@ -116,10 +134,14 @@ class Deployment:
         if pointer is not None:
             self._metrics.record_refused()
         if reason != self.reason:
+            self._remember(version, "refused", reason)
             served = None if self._engine is None else self._engine.manifest.version
             fields = {"refused_version": version, "bundle_version": served, "reason": reason}
             LOGGER.error("bundle refused", extra={"fields": fields}, exc_info=_unexpected(error))
         self._refused, self._retry_at, self.reason = pointer, time.monotonic() + RETRY_S, reason
+
+    def _remember(self, version: str | None, outcome: str, reason: str) -> None:
+        self.swaps.append(Swap(time.time_ns() // 1_000_000, version, outcome, reason))
 
 
 def _unexpected(error: Exception) -> Exception | None:

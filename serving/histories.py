@@ -94,6 +94,15 @@ class ConsentedHistories:
         if self._shared is not None:
             self._shared.forget(user_id)
 
+    def user_ids(self, count: int) -> list[str]:
+        """Returns up to `count` people of whom the embedded store knows, by id; nobody where there is no store.
+
+        Raises:
+          WorkspaceError: If the file is no session store.
+        """
+        store = self._open()
+        return [] if store is None else store.user_ids(count)
+
     def close(self) -> None:
         """Releases the stores."""
         with self._lock:

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from federated.simulation.distribution import distribute
 from federated.simulation.replay import ARMS, BOUNDS, UserReplay
 from federated.simulation.replay_pool import replay_all
 from recsys.contracts.arrays import Float64Array, Int32Array
@@ -47,6 +48,7 @@ class Evaluation:
       harmed: arm to the share of users whose NDCG@10 is lower than under `cloud_only`.
       num_auc_skipped: users without a list that has both classes.
       user_ndcg: arm to `[num_users]` float64, for plots.
+      distributions: how many people have which NDCG@10 and which gain, see `distribute`.
     """
 
     card: DatasetCard
@@ -62,6 +64,7 @@ class Evaluation:
     surfaces: dict[str, dict[str, Interval]]
     harmed: dict[str, float]
     user_ndcg: dict[str, Float64Array]
+    distributions: dict[str, dict[str, Any]]
 
     def to_json(self) -> dict[str, Any]:
         """Returns the result as one JSON-ready object."""
@@ -80,6 +83,7 @@ class Evaluation:
             "tiers": _nested_json(self.tiers),
             "surfaces": _nested_json(self.surfaces),
             "share_harmed": self.harmed,
+            "distributions": self.distributions,
         }
 
 
@@ -142,6 +146,7 @@ def _summarise(
         surfaces=_by_surface(replays, seed),
         harmed={arm: float((ndcg[arm] < ndcg["cloud_only"]).mean()) for arm in ARMS[1:]},
         user_ndcg=ndcg,
+        distributions=distribute(ndcg, [replay.tier for replay in replays]),
     )
 
 

@@ -39,6 +39,7 @@ DEFAULT_TTL_S: Final = 2_592_000.0
 
 _SWEPT: Final = 100
 """Expired users that each write removes at most, so that none pays for many."""
+_USER_IDS = "SELECT DISTINCT user_id FROM session ORDER BY user_id LIMIT ?"
 
 
 class SessionStore(Protocol):
@@ -136,6 +137,15 @@ class SQLiteSessionStore:
         with self._explain("read"), self._read_lock:
             rows = self._reader.execute(_RECENT, (user_id, max(count, 0), time.time() - self._ttl_s)).fetchall()
         return [row[0] for row in reversed(rows)]
+
+    def user_ids(self, count: int) -> list[str]:
+        """Returns up to `count` users who have a history, by id.
+
+        Raises:
+          WorkspaceError: If the file cannot be read.
+        """
+        with self._explain("read"), self._read_lock:
+            return [row[0] for row in self._reader.execute(_USER_IDS, (max(count, 0),)).fetchall()]
 
     def forget(self, user_id: str) -> None:
         """Drops everything of a user, also the bytes in the file and its log.

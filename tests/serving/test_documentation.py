@@ -4,12 +4,14 @@ import copy
 
 import pytest
 
-from serving.wire import feed, operation, people
+import serving.wire.feed
+import serving.wire.operation
+import serving.wire.people
 from tests.bundles import publish_variant
 from tests.serving.conftest import start
 from tests.serving.test_deployment import POLL_S, wait_until
 
-SHAPES = {**vars(feed), **vars(operation), **vars(people)}
+SHAPES = {**vars(serving.wire.feed), **vars(serving.wire.operation), **vars(serving.wire.people)}
 
 ROUTES = {
     ("delete", "/v1/users/{user_id}"),

@@ -39,6 +39,15 @@ def test_the_rows_of_those_whose_time_is_over_leave_the_file(tmp_path):
     store.close()
 
 
+def test_users_with_a_history_are_listed_by_id_up_to_a_count(tmp_path):
+    store = SQLiteSessionStore(tmp_path / "store", 10)
+    store.append({"w": ["i1", "i2"], "u": ["i1"], "v": ["i3"]})
+    assert (store.user_ids(2), store.user_ids(9), store.user_ids(0)) == (["u", "v"], ["u", "v", "w"], [])
+    store.forget("v")
+    assert store.user_ids(9) == ["u", "w"]
+    store.close()
+
+
 def test_what_was_acknowledged_outlives_a_killed_process(tmp_path):
     path = tmp_path / "store"
     assert run_child(append_and_die, path, 30) == -signal.SIGKILL

@@ -1,0 +1,253 @@
+"""The page in a real Chromium, against a real server; skipped with the reason where there is no Chromium."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+import socket
+import threading
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import uvicorn
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, Request, sync_playwright
+
+from recsys.cascade.rerank import QueryEncoder, Reranker
+from recsys.config.serving import ServingSettings
+from recsys.contracts.bundle import DEVICE_TOWER_FILE, QUERY_TOWER_FILE
+from recsys.storage.registry import Bundle
+from recsys.storage.workspace import Workspace
+from serving.app import create_app
+from serving.engine import Engine
+
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+CHROMIUM = shutil.which("chromium")
+ROW = "#device-list .row"
+PANELS = ("feed", "rounds", "bundles", "quality")
+
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason="the page is tested in Chromium: install the Debian package `chromium`"
+)
+
+
+@pytest.fixture(scope="module")
+def address(bundled_workspace: Workspace) -> Iterator[str]:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        application = create_app(bundled_workspace, ServingSettings())
+        server = uvicorn.Server(uvicorn.Config(application, log_level="error"))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        while not server.started:
+            time.sleep(0.02)
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/console"
+        server.should_exit = True
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def page(browser: Browser, address: str) -> Iterator[Page]:
+    """The page on a wide screen, with its feed shown."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, reduced_motion="reduce")
+    yield visit(context.new_page(), address)
+    context.close()
+
+
+def visit(page: Page, address: str) -> Page:
+    page.goto(address)
+    page.wait_for_selector(ROW, timeout=60_000)
+    return page
+
+
+def read_order(page: Page, of: str = "device") -> list[str]:
+    return page.eval_on_selector_all(f"#{of}-list .row", "rows => rows.map(row => row.dataset.item)")
+
+
+def act(page: Page, place: int, action: str) -> str:
+    """Acts on a row and waits for the new order; returns the item."""
+    row = page.locator(ROW).nth(place)
+    item_id = row.get_attribute("data-item")
+    done = page.evaluate("tandem.timings.length")
+    row.locator(f"[data-action={action}]").click()
+    page.wait_for_function("done => tandem.timings.length > done", arg=done)
+    return item_id
+
+
+def test_the_towers_in_the_browser_score_as_litert_does(page: Page, bundle: Bundle) -> None:
+    rng = np.random.default_rng(3)
+    encoder = QueryEncoder(bundle.read_bytes(QUERY_TOWER_FILE))
+    reranker = Reranker(bundle.read_bytes(DEVICE_TOWER_FILE))
+    for num_candidates, num_items in ((1, 0), (7, 3), (50, 30), (33, 200)):
+        dim = bundle.manifest.dim
+        candidates, history = (rng.normal(size=(num, dim)).astype(np.float32) for num in (num_candidates, num_items))
+        scores = rng.normal(scale=5, size=num_candidates).astype(np.float32)
+        query = encoder.encode(history)
+        found = page.evaluate(
+            """async ([candidates, scores, history]) => {
+                const { encoder, reranker } = tandem.state.parts;
+                const vectors = (rows) => rows.map((row) => Float32Array.from(row));
+                const query = await encoder.encode(vectors(history));
+                const fresh = await reranker.rerank(vectors(candidates), scores, query, vectors(history));
+                return [[...query], [...fresh]];
+            }""",
+            [candidates.tolist(), scores.tolist(), history.tolist()],
+        )
+        np.testing.assert_allclose(found[0], query, atol=1e-4)
+        np.testing.assert_allclose(found[1], reranker.rerank(candidates, scores, query, history), atol=1e-4)
+
+
+def test_the_browser_holds_the_vectors_of_the_snapshot(page: Page, engine: Engine) -> None:
+    item_ids = engine.snapshot.item_ids
+    found = page.evaluate(
+        "ids => [tandem.state.parts.cache.version, ids.map((id) => [...tandem.state.parts.cache.vector(id)])]",
+        list(item_ids),
+    )
+    assert found[0] == engine.snapshot.version
+    np.testing.assert_array_equal(np.asarray(found[1], np.float32), engine.snapshot.vectors)
+
+
+def test_a_tap_brings_the_hosted_towers_order_and_no_call_goes_out(page: Page, engine: Engine) -> None:
+    sent: list[str] = []
+
+    def note(request: Request) -> None:
+        sent.append(request.url)
+
+    page.on("request", note)
+    liked = act(page, 3, "like")
+    skipped = act(page, 2, "skip")
+    opened = act(page, 0, "click")
+    page.wait_for_timeout(300)
+    assert sent == []
+    assert page.inner_text("#calls") == "0"
+    state = page.evaluate(
+        "({ candidates: tandem.state.candidates, history: tandem.state.device.positives(), "
+        "order: tandem.state.order.map((item) => item.item_id) })"
+    )
+    assert state["history"][-2:] == [liked, opened]
+    kept = [item for item in state["candidates"] if item["item_id"] not in {liked, skipped, opened}]
+    indexes = engine.cloud.catalogue.index_of([item["item_id"] for item in kept])
+    past = engine.cloud.catalogue.index_of(state["history"])
+    vectors = engine.cloud.vectors
+    scores = engine.reranker.rerank(
+        vectors[indexes],
+        np.asarray([item["score"] for item in kept], np.float32),
+        engine.cloud.encode(past),
+        vectors[past],
+    )
+    by_place = {item["item_id"]: score for item, score in zip(kept, scores.tolist(), strict=True)}
+    assert set(state["order"]) == set(by_place)
+    ordered = [by_place[item_id] for item_id in state["order"]]
+    assert all(left >= right - 1e-4 for left, right in itertools.pairwise(ordered))
+    assert read_order(page) == state["order"][:10]
+
+
+def test_asking_with_a_query_vector_sends_the_vector_and_no_item(page: Page, bundle: Bundle) -> None:
+    act(page, 1, "like")
+    page.get_by_label("a query vector").check()
+    with page.expect_request("**/v1/recommend") as asked:
+        page.click("#ask")
+    body = asked.value.post_data_json
+    assert set(body) == {"surface", "count", "query_vector"}
+    assert len(body["query_vector"]) == bundle.manifest.dim
+
+
+def test_asking_with_an_id_tells_the_cloud_nothing_of_the_taps(page: Page) -> None:
+    liked = act(page, 1, "like")
+    with page.expect_request("**/v1/recommend") as asked:
+        page.click("#ask")
+    assert set(asked.value.post_data_json) == {"surface", "count", "user_id", "exclude_ids"}
+    assert liked not in asked.value.post_data
+
+
+def test_the_live_surface_shows_open_rooms_that_may_be_watched_again(page: Page) -> None:
+    page.get_by_label("Live", exact=True).check()
+    page.wait_for_selector(f"{ROW} em")
+    assert read_order(page)
+    watched = act(page, 0, "click")
+    assert watched in read_order(page)
+
+
+def test_a_newcomer_gets_a_feed(page: Page) -> None:
+    with page.expect_request("**/v1/recommend") as asked:
+        page.select_option("#person", "")
+    assert asked.value.post_data_json["history"] == []
+    page.wait_for_function("tandem.state.device.log.length === 0 && tandem.state.order.length > 0")
+
+
+def test_the_page_works_by_keyboard(page: Page) -> None:
+    page.focus("#tab-feed")
+    page.keyboard.press("ArrowLeft")
+    assert page.evaluate("document.activeElement.id") == "tab-quality"
+    page.wait_for_selector("#quality h2")
+    assert page.is_hidden("#feed")
+    page.keyboard.press("Home")
+    assert page.is_visible("#feed")
+    first = read_order(page)[0]
+    page.locator(ROW).first.locator("[data-action=like]").focus()
+    page.keyboard.press("Enter")
+    page.wait_for_function("tandem.timings.length === 1")
+    assert first not in read_order(page)
+    assert page.evaluate("document.activeElement.dataset.action") == "like"
+
+
+def test_the_theme_follows_the_system_until_one_is_chosen(browser: Browser, address: str) -> None:
+    context = browser.new_context(color_scheme="dark")
+    page = visit(context.new_page(), address)
+    background = "getComputedStyle(document.body).backgroundColor"
+    dark = page.evaluate(background)
+    page.click("#theme")
+    light = page.evaluate(background)
+    assert light != dark
+    page.reload()
+    assert page.evaluate(background) == light
+    context.close()
+
+
+def test_an_empty_workspace_says_which_command_fills_each_panel(page: Page) -> None:
+    page.click("#tab-rounds")
+    assert "tandem federate" in page.locator("#rounds .command").inner_text()
+    page.click("#tab-quality")
+    assert "tandem evaluate" in page.locator("#quality .command").inner_text()
+    page.click("#tab-bundles")
+    page.wait_for_selector("#bundles table")
+    assert "served" in page.inner_text("#bundles")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_no_panel_overflows_or_breaks_a_rule_of_accessibility(
+    width: int, theme: str, browser: Browser, address: str
+) -> None:
+    context = browser.new_context(
+        viewport={"width": width, "height": 844}, color_scheme=theme, reduced_motion="reduce", bypass_csp=True
+    )
+    page = visit(context.new_page(), address)
+    act(page, 1, "like")
+    for panel in PANELS:
+        page.click(f"#tab-{panel}")
+        page.wait_for_selector(f"#{panel} h2")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        violations = Axe().run(page).response["violations"]
+        grave = [found for found in violations if found["impact"] in ("serious", "critical")]
+        assert [(found["id"], [node["html"] for node in found["nodes"]]) for found in grave] == []
+    context.close()

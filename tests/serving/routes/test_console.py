@@ -1,0 +1,192 @@
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fastapi.testclient import TestClient
+
+import serving.console
+from recsys.cascade.rooms import RoomSchedule
+from recsys.contracts.bundle import DEVICE_WEIGHTS_FILE
+from recsys.storage.registry import BundleRegistry
+from recsys.storage.session_store import SQLiteSessionStore
+from recsys.storage.workspace import Workspace
+from serving.console.files import read_files
+from serving.routes.console import find_busy_moment
+from serving.service import SESSIONS_FILE
+from tests.bundles import publish_variant
+from tests.serving.conftest import problem_of, start
+
+VENDOR = Path(serving.console.__file__).parent / "vendor"
+WASM = "vendor/litert_wasm_compat_internal.wasm"
+
+
+def test_the_page_may_talk_to_its_own_server_alone(client: TestClient) -> None:
+    answer = client.get("/console")
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    policy = answer.headers["content-security-policy"].split("; ")
+    assert {"default-src 'none'", "connect-src 'self'", "script-src 'self' 'wasm-unsafe-eval'"} <= set(policy)
+
+
+def test_a_file_that_the_browser_holds_is_not_sent_again(client: TestClient) -> None:
+    tag = client.get("/console/app.js").headers["etag"]
+    assert client.get("/console/app.js", headers={"If-None-Match": tag}).status_code == 304
+
+
+def test_a_packed_file_arrives_whole_with_and_without_compression(client: TestClient) -> None:
+    packed = client.get(f"/console/{WASM}", headers={"Accept-Encoding": "gzip"})
+    plain = client.get(f"/console/{WASM}", headers={"Accept-Encoding": "identity"})
+    assert packed.headers["content-encoding"] == "gzip"
+    assert "content-encoding" not in plain.headers
+    assert packed.content == plain.content
+    assert plain.content[:4] == b"\0asm"
+
+
+@pytest.mark.parametrize("name", ["other.js", "files.py", "..%2fapp.py", "vendor/vendor.sh", "vendor/LICENSE"])
+def test_only_files_of_the_page_are_sent(name: str, client: TestClient) -> None:
+    answer = client.get(f"/console/{name}")
+    assert answer.status_code == 404
+
+
+def test_an_unknown_file_is_told_what_to_do(client: TestClient) -> None:
+    problem = problem_of(client.get("/console/other.js"), 404)
+    assert problem["detail"] == "Expected a file of the console, got another name. Open /console."
+
+
+def test_the_vendored_files_are_those_of_the_checksums() -> None:
+    lines = (VENDOR / "checksums.txt").read_text().splitlines()
+    expected = {name: digest for digest, name in (line.split() for line in lines)}
+    found = {
+        path.name.removesuffix(".gz"): hashlib.sha256(gzip.decompress(path.read_bytes())).hexdigest()
+        for path in VENDOR.glob("*.gz")
+    }
+    assert found == expected
+    assert "Apache License" in (VENDOR / "LICENSE").read_text()
+
+
+def test_no_own_file_of_the_page_names_an_address_elsewhere() -> None:
+    allowed = b"http://www.w3.org/2000/svg"
+    own = {name: file.content for name, file in read_files().items() if not file.is_packed}
+    assert len(own) > 10
+    assert [name for name, content in own.items() if b"://" in content.replace(allowed, b"")] == []
+
+
+def test_the_start_names_people_with_a_consented_history(client: TestClient, bundled_workspace: Workspace) -> None:
+    store = SQLiteSessionStore(bundled_workspace.state / SESSIONS_FILE, 200)
+    expected = store.user_ids(50)
+    store.close()
+    answer = client.get("/console/api/start").json()
+    assert answer["people"] == expected
+    assert expected == sorted(expected)
+    assert answer["bundle_version"] == BundleRegistry(bundled_workspace).current_version()
+
+
+def test_a_person_is_what_the_cloud_holds_and_a_stranger_is_nothing(own_workspace: Workspace) -> None:
+    store = SQLiteSessionStore(own_workspace.state / SESSIONS_FILE, 200)
+    store.replace({"ada/b c": ["i1", "i2"]})
+    store.close()
+    with start(own_workspace) as client:
+        assert client.get("/console/api/people/ada%20b").json() == []
+        assert client.get("/console/api/people/ada").json() == []
+    store = SQLiteSessionStore(own_workspace.state / SESSIONS_FILE, 200)
+    store.replace({"ada": ["i1", "i2"]})
+    store.close()
+    with start(own_workspace) as client:
+        assert client.get("/console/api/people/ada").json() == ["i1", "i2"]
+
+
+def test_a_workspace_without_sessions_names_nobody(own_workspace: Workspace) -> None:
+    for path in own_workspace.state.iterdir():
+        path.unlink()
+    with start(own_workspace) as client:
+        assert client.get("/console/api/start").json()["people"] == []
+
+
+def test_items_are_named_in_the_order_asked_for_and_unknown_ones_left_out(client: TestClient) -> None:
+    recommended = client.post("/v1/recommend", json={"surface": "feed", "count": 2, "history": []}).json()
+    first, second = (candidate["item_id"] for candidate in recommended["candidates"])
+    answer = client.get("/console/api/items", params={"id": [second, "nobody", first]}).json()
+    assert [item["item_id"] for item in answer] == [second, first]
+    assert all(item["title"] and item["surface"] == "feed" for item in answer)
+
+
+def test_more_than_200_titles_at_once_are_refused(client: TestClient) -> None:
+    assert client.get("/console/api/items", params={"id": ["i"] * 200}).json() == []
+    problem_of(client.get("/console/api/items", params={"id": ["i"] * 201}), 422)
+
+
+def test_rounds_are_read_with_the_bytes_of_their_tower(own_workspace: Workspace) -> None:
+    bundle = BundleRegistry(own_workspace).current()
+    run = own_workspace.federated / f"{bundle.manifest.version}-0123abcd"
+    run.mkdir(parents=True)
+    line = {"round_number": 1, "num_clients": 9, "ndcg_at_10": 0.25, "clients_per_s": 50.0, "user_ids": ["secret"]}
+    (run / "rounds.jsonl").write_text(json.dumps(line) + "\n" + json.dumps(line | {"epsilon": 1.5}) + "\n{broken\n")
+    with np.load(bundle.path(DEVICE_WEIGHTS_FILE)) as weights:
+        num_weights = sum(weights[name].size for name in weights.files)
+    with start(own_workspace) as client:
+        (found,) = client.get("/console/api/rounds").json()
+    assert found["base_version"] == bundle.manifest.version
+    assert (found["bytes_down"], found["bytes_up"]) == (4 * num_weights, 4 * num_weights + 4)
+    shown = {name: value for name, value in line.items() if name != "user_ids"}
+    assert found["rounds"] == [shown, shown | {"epsilon": 1.5}]
+
+
+def test_rounds_of_a_bundle_that_is_gone_have_no_bytes(own_workspace: Workspace) -> None:
+    run = own_workspace.federated / "0099-000000000000-0123abcd"
+    run.mkdir(parents=True)
+    (run / "rounds.jsonl").write_text('{"round_number": 1}\n[]\n')
+    with start(own_workspace) as client:
+        (found,) = client.get("/console/api/rounds").json()
+    assert (found["bytes_down"], found["bytes_up"], len(found["rounds"])) == (None, None, 1)
+
+
+def test_bundles_tell_what_is_served_what_is_damaged_and_what_was_swapped(own_workspace: Workspace) -> None:
+    registry = BundleRegistry(own_workspace)
+    first = registry.current_version()
+    with start(own_workspace) as client:
+        second = publish_variant(own_workspace).manifest.version
+        client.app.state.service.deployment.refresh()
+        (own_workspace.bundles / first / "manifest.json").write_text("{}")
+        own_workspace.current.write_text("nonsense\n")
+        client.app.state.service.deployment.refresh()
+        answer = client.get("/console/api/bundles").json()
+    assert (answer["served"], answer["pointer"]) == (second, None)
+    assert [bundle["version"] for bundle in answer["bundles"]] == [second, first]
+    newest, damaged = answer["bundles"]
+    assert newest["size_bytes"] == sum(entry["size_bytes"] for entry in newest["manifest"]["files"].values())
+    assert damaged["manifest"] is None
+    assert damaged["reason"].startswith("Expected a bundle manifest, got text that is none")
+    assert [(swap["outcome"], swap["version"]) for swap in answer["swaps"]] == [
+        ("refused", "nonsense"),
+        ("served", second),
+        ("served", first),
+    ]
+
+
+def test_quality_shows_the_latest_report_first_and_nothing_but_figures(own_workspace: Workspace) -> None:
+    own_workspace.reports.mkdir(exist_ok=True)
+    report = {"bundle_version": "0001-0", "seed": 0, "arms": {}, "user_ids": ["secret"]}
+    (own_workspace.reports / "evaluate-a.json").write_text(json.dumps(report))
+    (own_workspace.reports / "evaluate-b.json").write_text(json.dumps(report | {"seed": 1}))
+    (own_workspace.reports / "evaluate-c.json").write_text("{broken")
+    (own_workspace.reports / "train-d.json").write_text(json.dumps(report))
+    with start(own_workspace) as client:
+        found = client.get("/console/api/quality").json()
+    assert [entry["name"] for entry in found] == ["evaluate-b.json", "evaluate-a.json"]
+    assert all("user_ids" not in entry for entry in found)
+
+
+def test_the_consoles_routes_stand_in_no_document(document: dict[str, object]) -> None:
+    assert [path for path in document["paths"] if path.startswith("/console")] == []
+
+
+def test_without_an_open_room_the_latest_busiest_moment_is_shown() -> None:
+    # Rooms 10–40, 20–40 and 30–35: three are open at 30. Then 50–60 alone.
+    rooms = RoomSchedule(("a", "b", "c", "d"), *map(np.asarray, ([1, 2, 3, 4], [10, 20, 30, 50], [40, 40, 35, 60])))
+    assert find_busy_moment(rooms, 70) == 30
+    assert find_busy_moment(rooms, 55) is None
+    assert find_busy_moment(RoomSchedule((), *[np.zeros(0, np.int64)] * 3), 55) is None
