@@ -31,10 +31,10 @@ from recsys.storage.lock import hold_lock
 from recsys.storage.registry import Bundle
 from recsys.storage.workspace import TRAIN_LOCK, Workspace
 
-PREPARE_VERSION = 1
+PREPARE_VERSION = 2
 STATISTICS_VERSION = 2
 RETRIEVAL_VERSION = 3
-RANKER_VERSION = 4
+RANKER_VERSION = 5
 DEVICE_VERSION = 1
 EMBED_VERSION = 3
 INDEX_VERSION = 2
@@ -196,6 +196,7 @@ class _Run:
         self.progress.stage("training the ranker")
         inputs = {
             "examples": _examples(prepared),
+            "responses": prepared.checksums(names.RESPONSES_FILE),
             "statistics": counted.checksums(names.ITEM_TO_ITEM_FILE),
             "retrieval": retrieved.checksums(_RETRIEVAL_WEIGHTS),
             "settings": self.settings.ranker.model_dump(mode="json"),
