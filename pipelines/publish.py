@@ -23,6 +23,7 @@ class StageFolders:
     ranker: Path
     device: Path
     embeddings: Path
+    teacher: Path
     index: Path
 
     def files(self) -> dict[str, Path | bytes]:
