@@ -1,4 +1,4 @@
-"""The cloud's training job: prepare → statistics → retrieval → ranker → device → embed → index → publish.
+"""The cloud's training job: prepare → statistics → retrieval → ranker → device → embed → teacher → index → publish.
 
 Beam and TensorFlow are imported where a stage that needs them runs: a rerun with nothing to do imports neither.
 """
@@ -18,9 +18,10 @@ from pipelines.flink.flags import flags_of
 from pipelines.logs import quiet_logs
 from pipelines.prepare.layout import EVENTS, REPORT, VOCABULARY
 from pipelines.publish import StageFolders, publish
-from pipelines.run_report import read_steps, write_report
+from pipelines.run_report import say_stage, write_report
 from pipelines.sessions import fill_sessions
 from pipelines.stages import Stage, checkpoints_of, key_of, run_stage
+from pipelines.teaching import Schooled, hand_over, teach
 from pipelines.training.trail import Trail
 from recsys.config.cloud import CloudSettings
 from recsys.config.federated import DeviceSettings
@@ -32,10 +33,10 @@ from recsys.storage.lock import hold_lock
 from recsys.storage.registry import Bundle
 from recsys.storage.workspace import TRAIN_LOCK, Workspace
 
-PREPARE_VERSION = 1
+PREPARE_VERSION = 2
 STATISTICS_VERSION = 2
 RETRIEVAL_VERSION = 3
-RANKER_VERSION = 4
+RANKER_VERSION = 5
 DEVICE_VERSION = 1
 EMBED_VERSION = 3
 INDEX_VERSION = 2
@@ -120,18 +121,21 @@ class _Run:
         ranked = self._told(self._rank(prepared, counted, retrieved))
         device = self._told(self._shape_device())
         embedded = self._told(self._embed(prepared, retrieved))
+        schooled = Schooled(prepared, counted, retrieved, ranked, embedded)
+        self.progress.stage("writing what the ranker teaches")
+        taught = self._told(teach(self.workspace, schooled, self.settings, self.seed))
         indexed = self._told(self._index(prepared, retrieved, embedded))
-        metrics = {
-            name: value for stage in (retrieved, ranked, indexed) for name, value in _read_metrics(stage).items()
-        }
+        told = [_read_metrics(stage) for stage in (retrieved, ranked, taught, indexed)]
+        metrics = {name: value for metrics in told for name, value in metrics.items()}
         facts = {"counters": counters, "metrics": metrics}
-        return self._publish((prepared, counted, retrieved, ranked, device, embedded, indexed), facts, begin)
+        return self._publish((prepared, counted, retrieved, ranked, device, embedded, taught, indexed), facts, begin)
 
     def _publish(self, stages: Sequence[Stage], facts: dict[str, Any], begin: float) -> Bundle:
         self.progress.stage("publishing the bundle")
         folders = StageFolders(*(stage.folder for stage in stages))
         parent = self.base.bundle.manifest.version if self.base else None
         bundle = publish(self.workspace, folders, self.settings.retrieval.history_length, facts["metrics"], parent)
+        hand_over(self.workspace, folders.teacher, bundle.manifest.version)
         fill_sessions(self.workspace, folders.examples)
         facts |= {"seed": self.seed, "settings": self.settings.model_dump(mode="json")}
         facts["seconds"] = round(time.perf_counter() - begin, 3)
@@ -197,6 +201,7 @@ class _Run:
         self.progress.stage("training the ranker")
         inputs = {
             "examples": _examples(prepared),
+            "responses": prepared.checksums(names.RESPONSES_FILE),
             "statistics": counted.checksums(names.ITEM_TO_ITEM_FILE),
             "retrieval": retrieved.checksums(_RETRIEVAL_WEIGHTS),
             "settings": self.settings.ranker.model_dump(mode="json"),
@@ -275,10 +280,8 @@ class _Run:
         return (*flags_of(self.settings.runner), *self.beam_flags)
 
     def _tell(self, stage: Stage, figures: str = "") -> None:
-        state = "unchanged, made earlier" if stage.reused else "done"
-        self.progress.note(f"{stage.name}: {state} in {stage.seconds:.1f} s" + (f"; {figures}" if figures else ""))
-        for label, step in read_steps(stage).items():
-            self.progress.note(f"  {label}: {step['rows']} rows in {step['calls']} calls, {step['busy_seconds']:.2f} s")
+        for line in say_stage(stage, figures):
+            self.progress.note(line)
 
 
 def _examples(prepared: Stage) -> dict[str, str]:

@@ -23,12 +23,13 @@ class StageFolders:
     ranker: Path
     device: Path
     embeddings: Path
+    teacher: Path
     index: Path
 
     def files(self) -> dict[str, Path | bytes]:
         """Returns the files by their name in the bundle."""
         owners = {
-            self.examples: (names.VOCABULARY_FILE,),
+            self.examples: (names.VOCABULARY_FILE, names.RESPONSES_FILE),
             self.statistics: (names.ITEM_TO_ITEM_FILE,),
             self.retrieval: (names.QUERY_TOWER_FILE, names.QUERY_TOWER_INT8_FILE, names.ITEM_TOWER_FILE),
             self.ranker: (names.RANKER_FILE,),

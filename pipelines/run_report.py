@@ -40,6 +40,15 @@ def write_report(workspace: Workspace, bundle: Bundle, stages: Sequence[Stage], 
     write_file(path, (json.dumps(report, indent=1, sort_keys=True) + "\n").encode())
 
 
+def say_stage(stage: Stage, figures: str = "") -> list[str]:
+    """Returns a line on a stage, and one on each of its steps."""
+    state = "unchanged, made earlier" if stage.reused else "done"
+    lines = [f"{stage.name}: {state} in {stage.seconds:.1f} s" + (f"; {figures}" if figures else "")]
+    for label, step in read_steps(stage).items():
+        lines.append(f"  {label}: {step['rows']} rows in {step['calls']} calls, {step['busy_seconds']:.2f} s")
+    return lines
+
+
 def read_steps(stage: Stage) -> dict[str, dict[str, float]]:
     """Returns counters and timings of a stage's steps; none where the stage is no Beam pipeline."""
     path = stage.folder / REPORT

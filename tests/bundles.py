@@ -27,9 +27,10 @@ from recsys.config.federated import DeviceSettings
 from recsys.contracts import bundle as names
 from recsys.contracts.arrays import Float32Array
 from recsys.contracts.embeddings import EmbeddingSnapshot
-from recsys.contracts.events import POSITIVE_ACTIONS, SURFACE_CODES
+from recsys.contracts.events import ACTION_CODES, POSITIVE_ACTIONS, SURFACE_CODES
 from recsys.exchange.rounding import round_to_float16
 from recsys.features.catalogue import VOCABULARY_SCHEMA, Catalogue
+from recsys.features.responses import RESPONSES_SCHEMA
 from recsys.index.faiss_index import FaissIndex
 from recsys.storage.lock import hold_lock
 from recsys.storage.registry import Bundle, BundleRegistry
@@ -97,6 +98,7 @@ def build_workspace(root: Path) -> Bundle:
         names.ITEMS_FILE: workspace.items,
         names.ROOMS_FILE: workspace.rooms,
         names.VOCABULARY_FILE: _parquet(vocabulary),
+        names.RESPONSES_FILE: _parquet(_count_responses(workspace, catalogue)),
         names.ITEM_TO_ITEM_FILE: _parquet(_count_statistics(histories, catalogue)),
         **towers,
     }
@@ -161,6 +163,17 @@ def _vocabulary(workspace: Workspace, histories: dict[str, list[str]]) -> pa.Tab
     ]
     metadata = {"num_categories": str(len(labels))}
     return pa.Table.from_pylist(rows, schema=VOCABULARY_SCHEMA).replace_schema_metadata(metadata)
+
+
+def _count_responses(workspace: Workspace, catalogue: Catalogue) -> pa.Table:
+    table = pq.read_table(workspace.events, columns=["item_id", "action"])
+    indexes = catalogue.index_of(table.column("item_id").to_pylist()).tolist()
+    actions = [ACTION_CODES[action] for action in table.column("action").to_pylist()]
+    rows = [
+        {"item_index": index, "action": action, "num_trained": number, "num_known": number}
+        for (index, action), number in sorted(Counter(zip(indexes, actions, strict=True)).items())
+    ]
+    return pa.Table.from_pylist(rows, schema=RESPONSES_SCHEMA)
 
 
 def _count_statistics(histories: dict[str, list[str]], catalogue: Catalogue) -> pa.Table:

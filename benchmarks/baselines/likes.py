@@ -10,6 +10,10 @@ from recsys.contracts.arrays import BoolArray, Float32Array, Float64Array
 _PRIOR_ROWS = 2.0
 """Judgements at the overall rate that every video starts with."""
 
+_SESSION_RATE_ROWS = 5.0
+_TREES = {"max_iter": 100, "learning_rate": 0.05, "max_leaf_nodes": 8, "min_samples_leaf": 20}
+"""Chosen on the validation part of P6 (see `benchmarks.protocols.like_or_dislike.hold_back`)."""
+
 _L2 = 1.0
 _STEPS = 20
 

@@ -9,6 +9,8 @@
        order, limit, assign periods, encode ───────▶ events/, dead_letters/
                      │  training rows
           time range ─▶ count by item (Combine) ───▶ vocabulary.parquet
+                     │  all rows
+               count by item and action (Combine) ─▶ responses.parquet
 
 Two shuffles, because both ids must be whole in one place: copies of an event may bear different users.
 """
@@ -28,6 +30,7 @@ from apache_beam.pvalue import AsSingleton
 from pipelines.metering import Metered
 from pipelines.prepare import layout, steps
 from pipelines.prepare.catalogue import build_vocabulary, read_items
+from pipelines.prepare.responses import CountsFn, count_responses
 from pipelines.prepare.routing import Route
 from pipelines.prepare.source import ReadRowGroup, list_row_groups
 from pipelines.prepare.statistics import SumFn, TimeRangeFn, count_items
@@ -78,10 +81,13 @@ def prepare(
             kept.main
             | "By user" >> Route("user_id", settings.num_shards)
             | "Write examples"
-            >> _with_counts("write examples", steps.WriteExamples(output_dir, settings), steps.TRAINING)
+            >> _with_counts(
+                "write examples", steps.WriteExamples(output_dir, settings), steps.TRAINING, steps.RESPONSES
+            )
         )
         _write_counters([valid.counts, kept.counts, written.counts], output_dir)
         _write_vocabulary(pipeline, written[steps.TRAINING], items, num_items, output_dir)
+        _write_responses(written[steps.RESPONSES], output_dir)
 
     figures = run(construct, flags)
     layout.remove_leftovers(output_dir)
@@ -114,6 +120,15 @@ def _write_vocabulary(
         | "Count items" >> beam.ParDo(Metered("count items", count_items), AsSingleton(period), num_items)
         | "Sum items" >> beam.CombineGlobally(SumFn((3, num_items + 1)))
         | "Write vocabulary" >> beam.Map(write)
+    )
+
+
+def _write_responses(examples: beam.PCollection, output_dir: Path) -> None:
+    (
+        examples
+        | "Count responses" >> beam.ParDo(Metered("count responses", count_responses))
+        | "Sum responses" >> beam.CombineGlobally(CountsFn())
+        | "Write responses" >> beam.Map(layout.write_part, output_dir / layout.RESPONSES)
     )
 
 

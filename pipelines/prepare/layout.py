@@ -12,10 +12,13 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from recsys.contracts.bundle import RESPONSES_FILE
+
 EVENTS: Final = "events"
 DEAD_LETTERS: Final = "dead_letters"
 DUPLICATES: Final = "duplicates"
 VOCABULARY: Final = "vocabulary.parquet"
+RESPONSES: Final = RESPONSES_FILE
 COUNTERS: Final = "counters.json"
 REPORT: Final = "report.json"
 

@@ -15,6 +15,7 @@ from data.dataset import raw_event_schema
 from pipelines.prepare import examples, layout
 from pipelines.prepare.catalogue import read_items
 from pipelines.prepare.deduplication import deduplicate
+from pipelines.prepare.responses import RESPONSE_COLUMNS
 from pipelines.prepare.source import ROW
 from pipelines.prepare.statistics import training_part
 from pipelines.prepare.validation import REASON, validate
@@ -25,6 +26,9 @@ COUNTS: Final = "counts"
 
 TRAINING: Final = "training"
 """Tag of the training rows, for the item counts."""
+
+RESPONSES: Final = "responses"
+"""Tag of all rows that were written, for the counts per action."""
 
 RAW_COLUMNS: Final = raw_event_schema().names
 
@@ -87,7 +91,7 @@ class WriteExamples(beam.DoFn):
         self._settings = settings
 
     def process(self, element: tuple[int, Iterable[pa.Table]]) -> Iterator[Output]:
-        """Yields the training rows (tag `TRAINING`) of a shard by user."""
+        """Yields the training rows (tag `TRAINING`) and all (tag `RESPONSES`) of a shard by user."""
         shard, tables = element
         limit = self._settings.max_events_per_user
         ordered = examples.order_by_user(pa.concat_tables(tables))
@@ -107,6 +111,7 @@ class WriteExamples(beam.DoFn):
         yield count("validation", int((periods == examples.VALIDATION).sum()))
         yield count("users", examples.count_users(table))
         yield TaggedOutput(TRAINING, training_part(encoded))
+        yield TaggedOutput(RESPONSES, encoded.select(RESPONSE_COLUMNS))
 
 
 def write_dead_letters(table: pa.Table, output_dir: Path, name: str) -> Iterator[TaggedOutput]:

@@ -68,23 +68,39 @@ def read_sequences(examples_dir: Path) -> Sequences:
     Raises:
       TrainingError: If the folder holds no examples, or none of them is positive.
     """
+    table, users, _ = _read_positives(examples_dir, _COLUMNS)
+    offsets = np.concatenate([[0], np.cumsum(np.bincount(users))]).astype(np.int64)
+    items, period = table.column("item_index").to_numpy(), table.column("period").to_numpy()
+    return Sequences(offsets, items.astype(np.int32), period > 0)
+
+
+def read_moments(examples_dir: Path) -> tuple[list[str], Int64Array]:
+    """Returns the id of each user of `read_sequences`, and the `timestamp_ms` of each of its items.
+
+    Raises:
+      TrainingError: As `read_sequences` raises it.
+    """
+    table, _, user_ids = _read_positives(examples_dir, [*_COLUMNS, "timestamp_ms"])
+    return user_ids, table.column("timestamp_ms").to_numpy()
+
+
+def _read_positives(examples_dir: Path, columns: list[str]) -> tuple[pa.Table, Int64Array, list[str]]:
+    """The rows of `Sequences`, the number of the user of each, and the ids of the users."""
     folder = examples_dir / "events"
     if not sorted(folder.glob("*.parquet")):
         raise TrainingError(f"Expected prepared examples in {folder}, got no Parquet files. Run the prepare stage.")
     known = pc.is_in(pc.field("action"), value_set=_POSITIVE_CODES) & (pc.field("item_index") > 0)
-    table = ds.dataset(folder, format="parquet").to_table(columns=_COLUMNS, filter=known)
+    table = ds.dataset(folder, format="parquet").to_table(columns=columns, filter=known)
     if table.num_rows == 0:
         raise TrainingError(f"Expected positive events in {folder}, got none: there is nothing to learn from.")
     names = table.column("user_id").combine_chunks().dictionary_encode()
-    rank = np.argsort(np.argsort(np.asarray(names.dictionary.to_pylist(), object)))
+    user_ids = np.asarray(names.dictionary.to_pylist(), object)
+    rank = np.argsort(np.argsort(user_ids))
     users = rank[names.indices.to_numpy()]
     order = np.argsort(users, kind="stable")
     users, items = users[order], table.column("item_index").to_numpy()[order]
-    period = table.column("period").to_numpy()[order]
     repeated = np.concatenate([[False], (items[1:] == items[:-1]) & (users[1:] == users[:-1])])
-    users, items, period = users[~repeated], items[~repeated], period[~repeated]
-    offsets = np.concatenate([[0], np.cumsum(np.bincount(users))]).astype(np.int64)
-    return Sequences(offsets, items.astype(np.int32), period > 0)
+    return table.take(pa.array(order[~repeated])), users[~repeated], sorted(user_ids.tolist())
 
 
 def read_catalogue(examples_dir: Path) -> Catalogue:

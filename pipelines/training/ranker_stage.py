@@ -1,209 +1,251 @@
-"""Fits the ranker on requests of the validation period, which retrieval was not fitted to."""
+"""Fits the ranker on the validation period, which retrieval was not fitted to and statistics did not count.
+
+Of what retrieval proposes it learns what is chosen next; of what was shown, where the log tells of it, which tasks are
+fulfilled. Both kinds of lists take turns in an epoch, in an order that the seed draws.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import tensorflow as tf
 
-from pipelines.training.examples import Sequences
+from pipelines.training.calibration import fit_calibration
 from pipelines.training.fitting import FitReport, Limits, fit
-from pipelines.training.requests import Requests, ndcg_at_10, score_catalogue
-from pipelines.training.retrieval_stage import Encoder
+from pipelines.training.lists import CandidateLists, ShownLists, parts
+from pipelines.training.requests import ndcg_at_10
 from pipelines.training.trail import Trail
 from recsys.config.cloud import RankerSettings
-from recsys.contracts.arrays import Float32Array, Int32Array, Int64Array
+from recsys.contracts.arrays import BoolArray, Float32Array, Int64Array
 from recsys.errors import TrainingError
-from recsys.features.catalogue import Catalogue
-from recsys.features.item_to_item import HISTORY_LENGTH, ItemToItem
-from recsys.features.ranking import RANKING_FEATURES, ranking_features
+from recsys.features.ranking import RANKING_FEATURES
+from recsys.features.tasks import CHOICE_TASK, TASKS
+from recsys.metrics.ranking import auc
 from recsys.models.ranker import Ranker
-from recsys.models.retrieval import RetrievalModel
 from recsys.progress import Progress
+
+MIN_ANSWERS = 20
+"""Times that a task must have been fulfilled, and not, among what was shown, to be learned."""
 
 _MAX_SECONDS = 600.0
 _JUDGED_BY = "validation_log_likelihood"
-_FEATURE_ROWS = 512
-
 _SCORE_ROWS = 512
 
 
 @dataclass(frozen=True)
-class CandidateLists:
-    """What retrieval proposes to each request, best first; a list in which the choice is absent has no label.
+class RankerLists:
+    """What the ranker learns from, of either kind.
 
     Attributes:
-      users: `[num_lists]` int64, whose.
-      queries: `[num_lists, dim]` float32.
-      candidates: `[num_lists, num_candidates]` int32.
-      features: `[num_lists, num_candidates, num_features]` float32.
-      labels: `[num_lists]` int64, place of the chosen item in its list, -1 where it is absent.
+      proposed: by retrieval; those of which the choice is absent judge, but do not teach.
+      shown: may be none.
+      vectors: `[num_items + 1, dim]` float32, the items that they speak of.
     """
 
-    users: Int64Array
-    queries: Float32Array
-    candidates: Int32Array
-    features: Float32Array
-    labels: Int64Array
+    proposed: CandidateLists
+    shown: ShownLists
+    vectors: Float32Array
+
+    def of_users(self, users: Int64Array) -> RankerLists:
+        """Returns the lists of some users, in their order."""
+        rows = (np.flatnonzero(np.isin(lists.users, users)) for lists in (self.proposed, self.shown))
+        return RankerLists(self.proposed.take(next(rows)), self.shown.take(next(rows)), self.vectors)
+
+    def to_learn(self, count: int) -> RankerLists:
+        """Returns the lists that hold their choice and what was shown, at most `count` of each."""
+        holding = np.flatnonzero(self.proposed.labels >= 0)[:count]
+        return RankerLists(
+            self.proposed.take(holding), self.shown.take(np.arange(len(self.shown))[:count]), self.vectors
+        )
 
     def __len__(self) -> int:
         """Number of lists."""
-        return len(self.labels)
+        return len(self.proposed) + len(self.shown)
 
-    def take(self, rows: Int64Array) -> CandidateLists:
-        """Returns some of the lists."""
-        return CandidateLists(
-            self.users[rows], self.queries[rows], self.candidates[rows], self.features[rows], self.labels[rows]
-        )
+    def features(self) -> Float32Array:
+        """Returns those of all candidates, `[num_candidates, num_features]` float32."""
+        return np.concatenate([lists.features[lists.candidates > 0] for lists in (self.proposed, self.shown)])
 
 
 @dataclass(frozen=True)
 class RankerReport:
-    """The fit, and both orders on users that neither trained nor stopped it (a choice outside the list counts 0)."""
+    """The fit, and both orders on users that neither trained nor stopped it (a choice outside the list counts 0).
+
+    Attributes:
+      num_lists: proposed lists that it learned from.
+      num_shown: lists that were shown that it learned from.
+      aucs: task to how well its chance tells what fulfils it from what does not, among all that was shown.
+    """
 
     fit: FitReport
     num_lists: int
+    num_shown: int
     retrieval_ndcg_at_10: float
     ranker_ndcg_at_10: float
+    aucs: Mapping[str, float]
 
 
-def build_lists(
-    requests: Requests,
-    sequences: Sequences,
-    retrieval: RetrievalModel,
-    catalogue: Catalogue,
-    statistics: ItemToItem,
-    num_candidates: int,
-) -> tuple[CandidateLists, Float32Array]:
-    """Returns the lists of some requests, and the item vectors `[num_items + 1, dim]` float32 they speak of.
-
-    Args:
-      requests: Who asks, and when.
-      sequences: Their histories.
-      retrieval: Trained.
-      catalogue: Items.
-      statistics: Counted over the training period.
-      num_candidates: Length of a list; less where the catalogue is smaller.
-    """
-    encoder = Encoder(retrieval)
-    vectors = encoder.embed(catalogue)
-    length = retrieval.query_tower.history_length
-    histories = sequences.padded_histories(requests.users, requests.places, length)
-    queries = encoder.encode(histories, vectors)
-    count = min(num_candidates, catalogue.num_items)
-    candidates = np.zeros((len(requests), count), np.int32)
-    scores = np.zeros((len(requests), count), np.float32)
-    for rows, all_scores in score_catalogue(requests, sequences, queries, vectors, catalogue):
-        candidates[rows], scores[rows] = _best(all_scores, count)
-    past = sequences.padded_histories(requests.users, requests.places, HISTORY_LENGTH)
-    features = _features(candidates, scores, past, catalogue, vectors, statistics)
-    is_choice = candidates == requests.targets[:, None]
-    labels = np.where(is_choice.any(axis=1), is_choice.argmax(axis=1), -1)
-    return CandidateLists(requests.users, queries, candidates, features, labels), vectors
+def choose_tasks(shown: ShownLists) -> tuple[str, ...]:
+    """Returns the tasks that what was shown can teach, the choice always among them."""
+    fulfilled = shown.fulfilled[shown.candidates > 0]
+    counts = fulfilled.sum(axis=0)
+    enough = np.minimum(counts, len(fulfilled) - counts) >= MIN_ANSWERS
+    return tuple(task for task, taught in zip(TASKS, enough, strict=True) if taught or task == CHOICE_TASK)
 
 
 def fit_ranker(
     ranker: Ranker,
-    lists: CandidateLists,
-    vectors: Float32Array,
+    lists: RankerLists,
     settings: RankerSettings,
     seed: int,
     progress: Progress,
     trail: Trail | None = None,
 ) -> RankerReport:
-    """Trains on the lists that hold the choice; of all users 10 % stop it and another 10 % judge it.
+    """Trains and calibrates; of all users 10 % stop the training and calibrate, and another 10 % judge it.
 
     Taken up where an earlier run was cut off, if that left its `trail`.
 
     Raises:
-      TrainingError: If no list holds the choice, or the loss diverges.
+      TrainingError: If no proposed list holds the choice and none was shown, or the loss diverges.
     """
-    train, stop, judge = _split_by_user(lists, seed)
-    stop = stop.take(np.flatnonzero(stop.labels >= 0))
-    train = train.take(np.flatnonzero(train.labels >= 0)[: settings.max_examples])
+    train, stop, judge = (lists.of_users(users) for users in _split_users(lists, seed))
+    train, stop = train.to_learn(settings.max_examples), stop.to_learn(len(stop))
     if len(train) == 0:
         raise TrainingError(
             f"Expected validation items among the first {settings.num_candidates} candidates to train the ranker on, "
             f"got none in {len(lists)} lists. Train retrieval for longer, or raise `num_candidates`."
         )
-    ranker.adapt(train.features[train.candidates > 0][None])
-    num_steps = settings.max_epochs * -(-len(train) // settings.batch_size)
-    falling = tf.keras.optimizers.schedules.CosineDecay(settings.learning_rate, num_steps)
+    ranker.adapt(train.features()[None])
+    batches = _Batches(train, ranker.tasks, settings.batch_size, seed)
+    falling = tf.keras.optimizers.schedules.CosineDecay(settings.learning_rate, settings.max_epochs * len(batches))
     ranker.compile(optimizer=tf.keras.optimizers.Adam(falling))
     inputs, signature = _signatures(ranker.dim, len(ranker.tasks))
-    scorer = _Scorer(tf.function(ranker.call, input_signature=[inputs]), vectors)
-
-    def epoch_batches(number: int) -> Iterator[dict[str, Float32Array]]:
-        order = np.random.default_rng((seed, number)).permutation(len(train))
-        for part in _parts(len(order), settings.batch_size):
-            yield _batch(train.take(order[part]), vectors)
-
+    scorer = Scorer(ranker, lists.vectors, tf.function(ranker.outputs_of, input_signature=[inputs]))
     # Of a few hundred lists NDCG says less than chance does; their likelihood moves smoothly.
     limits = Limits(settings.max_epochs, settings.patience, _MAX_SECONDS, settings.averaging, _JUDGED_BY)
     progress.stage("training the ranker", settings.max_epochs)
-    report = fit(ranker, epoch_batches, signature, lambda: scorer.likelihood(stop), limits, progress, trail)
-    in_order = _label_ranks(np.zeros(judge.candidates.shape, np.float32), judge)
-    return RankerReport(report, len(train), ndcg_at_10(in_order), ndcg_at_10(scorer.ranks(judge)))
+    report = fit(ranker, batches.epoch, signature, lambda: scorer.likelihood(stop), limits, progress, trail)
+    _calibrate(ranker, scorer, stop)
+    in_order = _label_ranks(np.zeros(judge.proposed.candidates.shape, np.float32), judge.proposed)
+    return RankerReport(
+        fit=report,
+        num_lists=len(train.proposed),
+        num_shown=len(train.shown),
+        retrieval_ndcg_at_10=ndcg_at_10(in_order),
+        ranker_ndcg_at_10=ndcg_at_10(_label_ranks(scorer.scores(judge.proposed), judge.proposed)),
+        aucs=_measure_tasks(ranker.tasks, scorer, judge.shown),
+    )
 
 
 @dataclass(frozen=True)
-class _Scorer:
+class Scorer:
     """The ranker as it stands, over lists of any number.
 
     Attributes:
-      score: inputs as of `Ranker.call` to `[batch, num_candidates]` float32, traced once.
+      ranker: seen as it changes.
       vectors: `[num_items + 1, dim]` float32.
+      outputs_of: inputs as of `Ranker.call` to `[batch, num_candidates, num_tasks]` float32, traced once.
     """
 
-    score: Callable[[dict[str, Float32Array]], tf.Tensor]
+    ranker: Ranker
     vectors: Float32Array
+    outputs_of: Callable[[Mapping[str, Float32Array]], tf.Tensor]
 
-    def ranks(self, lists: CandidateLists) -> Float32Array:
-        """Rank of each choice, `[num_lists]` float32."""
-        return self._over(lists, _label_ranks)
+    @classmethod
+    def of(cls, ranker: Ranker, vectors: Float32Array) -> Scorer:
+        """Traces a ranker."""
+        inputs, _ = _signatures(ranker.dim, len(ranker.tasks))
+        return cls(ranker, vectors, tf.function(ranker.outputs_of, input_signature=[inputs]))
 
-    def likelihood(self, lists: CandidateLists) -> float:
-        """Mean logarithm of the chance of the choice; every list holds its choice. 0 where there is no list."""
-        return float(self._over(lists, _log_likelihoods).mean()) if len(lists) else 0.0
+    def outputs(self, lists: CandidateLists | ShownLists) -> Float32Array:
+        """Returns each task's output before calibration, `[num_lists, num_candidates, num_tasks]` float32."""
+        found = np.zeros((*lists.candidates.shape, len(self.ranker.tasks)), np.float32)
+        for rows in parts(len(lists), _SCORE_ROWS):
+            found[rows] = self.outputs_of(_inputs(lists.take(np.arange(len(lists))[rows]), self.vectors)).numpy()
+        return found
 
-    def _over(
-        self, lists: CandidateLists, measure: Callable[[Float32Array, CandidateLists], Float32Array]
-    ) -> Float32Array:
-        parts = (lists.take(np.arange(len(lists))[part]) for part in _parts(len(lists), _SCORE_ROWS))
-        found = [measure(self.score(_inputs(part, self.vectors)).numpy(), part) for part in parts]
-        return np.concatenate([np.zeros(0, np.float32), *found])
+    def scores(self, lists: CandidateLists | ShownLists) -> Float32Array:
+        """Returns the (calibrated) score of each candidate, `[num_lists, num_candidates]` float32."""
+        return self.ranker.combine(self.ranker.calibrated(tf.constant(self.outputs(lists)))).numpy()
+
+    def likelihood(self, lists: RankerLists) -> float:
+        """Returns the mean logarithm of the chance of what was chosen, and of what was done about what was shown.
+
+        Every proposed list holds its choice. A kind of which there is no list adds 0.
+        """
+        value = 0.0
+        if len(lists.proposed):
+            value += float(_log_likelihoods(self.outputs(lists.proposed)[:, :, 0], lists.proposed).mean())
+        if len(lists.shown):
+            outputs, labels = self.of_shown(lists.shown)
+            value -= float((np.logaddexp(0.0, outputs) - labels * outputs).sum(axis=1).mean())
+        return value
+
+    def of_shown(self, shown: ShownLists) -> tuple[Float32Array, BoolArray]:
+        """Returns outputs and labels of all that was shown, both `[num_candidates, num_tasks]`."""
+        present = shown.candidates > 0
+        return self.outputs(shown)[present], _labels(shown, self.ranker.tasks)[present]
 
 
-def _best(scores: Float32Array, count: int) -> tuple[Int32Array, Float32Array]:
-    """The `count` best of each row, best first, equal scores by item index; what scores -inf becomes item 0."""
-    found = np.argpartition(-scores, count - 1, axis=1)[:, :count].astype(np.int32)
-    own = np.take_along_axis(scores, found, axis=1)
-    order = np.lexsort((found, -own), axis=1)
-    found, own = np.take_along_axis(found, order, axis=1), np.take_along_axis(own, order, axis=1)
-    return np.where(np.isfinite(own), found, 0), own
+@dataclass(frozen=True)
+class _Batches:
+    """The batches of an epoch: of one kind each, the kinds in a drawn order."""
+
+    lists: RankerLists
+    tasks: tuple[str, ...]
+    size: int
+    seed: int
+
+    def __len__(self) -> int:
+        """Number of batches."""
+        return sum(-(-len(lists) // self.size) for lists in (self.lists.proposed, self.lists.shown))
+
+    def epoch(self, number: int) -> Iterator[dict[str, Float32Array]]:
+        """Yields the batches of one epoch, the same ones each time."""
+        rng = np.random.default_rng((self.seed, number))
+        orders = [rng.permutation(len(lists)) for lists in (self.lists.proposed, self.lists.shown)]
+        rows = [(kind, order[part]) for kind, order in enumerate(orders) for part in parts(len(order), self.size)]
+        turns = rng.permutation(len(rows)) if len(orders[1]) else range(len(rows))
+        for turn in turns:
+            kind, chosen = rows[turn]
+            yield self._of_shown(chosen) if kind else self._of_proposed(chosen)
+
+    def _of_proposed(self, rows: Int64Array) -> dict[str, Float32Array]:
+        """The choice is the one label, of the one task."""
+        lists = self.lists.proposed.take(rows)
+        labels = np.zeros((*lists.candidates.shape, len(self.tasks)), np.float32)
+        labels[:, :, 0] = np.arange(lists.candidates.shape[1]) == lists.labels[:, None]
+        mask = (lists.candidates > 0).astype(np.float32)
+        masks = {"candidate_mask": mask, "shown_mask": np.zeros_like(mask)}
+        return {**_inputs(lists, self.lists.vectors), "labels": labels, **masks}
+
+    def _of_shown(self, rows: Int64Array) -> dict[str, Float32Array]:
+        lists = self.lists.shown.take(rows)
+        mask = (lists.candidates > 0).astype(np.float32)
+        labels = _labels(lists, self.tasks).astype(np.float32)
+        return {**_inputs(lists, self.lists.vectors), "labels": labels, "candidate_mask": mask, "shown_mask": mask}
 
 
-def _features(
-    candidates: Int32Array,
-    scores: Float32Array,
-    histories: Int32Array,
-    catalogue: Catalogue,
-    vectors: Float32Array,
-    statistics: ItemToItem,
-) -> Float32Array:
-    """Ranking features of lists of any lengths, each seen alone as the server sees it; zero where a list has ended."""
-    features = np.zeros((*candidates.shape, len(RANKING_FEATURES)), np.float32)
-    lengths = (candidates > 0).sum(axis=1)
-    for length in np.unique(lengths[lengths > 0]):
-        rows_of_length = np.flatnonzero(lengths == length)
-        for part in _parts(len(rows_of_length), _FEATURE_ROWS):
-            rows = rows_of_length[part]
-            features[rows, :length] = ranking_features(
-                candidates[rows, :length], scores[rows, :length], histories[rows], catalogue, vectors, statistics
-            )
-    return features
+def _calibrate(ranker: Ranker, scorer: Scorer, held: RankerLists) -> None:
+    """Fits each task's slope and offset to what was shown to some users; where nothing was, to what was proposed."""
+    if len(held.shown):
+        outputs, labels = scorer.of_shown(held.shown)
+    else:
+        present = held.proposed.candidates > 0
+        is_choice = np.arange(present.shape[1]) == held.proposed.labels[:, None]
+        outputs, labels = scorer.outputs(held.proposed)[present], is_choice[present][:, None]
+    fitted = [fit_calibration(outputs[:, task].astype(np.float64), labels[:, task]) for task in range(labels.shape[1])]
+    slopes, offsets = np.ones(len(ranker.tasks)), np.zeros(len(ranker.tasks))
+    slopes[: len(fitted)], offsets[: len(fitted)] = zip(*fitted, strict=True)
+    ranker.calibrate(slopes, offsets)
+
+
+def _measure_tasks(tasks: tuple[str, ...], scorer: Scorer, shown: ShownLists) -> dict[str, float]:
+    outputs, labels = scorer.of_shown(shown)
+    values = {task: auc(outputs[:, column], labels[:, column]) for column, task in enumerate(tasks)}
+    return {task: value for task, value in values.items() if value is not None}
 
 
 def _signatures(dim: int, num_tasks: int) -> tuple[dict[str, tf.TensorSpec], dict[str, tf.TensorSpec]]:
@@ -218,25 +260,20 @@ def _signatures(dim: int, num_tasks: int) -> tuple[dict[str, tf.TensorSpec], dic
     return inputs, {**inputs, "labels": tf.TensorSpec([None, None, num_tasks]), **masks}
 
 
-def _split_by_user(lists: CandidateLists, seed: int) -> tuple[CandidateLists, CandidateLists, CandidateLists]:
-    """Lists of 80, 10 and 10 % of the users, each in the order of `lists`."""
-    users = np.random.default_rng(seed).permutation(np.unique(lists.users))
+def _split_users(lists: RankerLists, seed: int) -> tuple[Int64Array, Int64Array, Int64Array]:
+    """80, 10 and 10 % of the users."""
+    users = np.unique(np.concatenate([lists.proposed.users, lists.shown.users]))
+    users = np.random.default_rng(seed).permutation(users)
     num_held = max(1, len(users) // 10)
-    stop, judge = users[:num_held], users[num_held : 2 * num_held]
-    in_stop, in_judge = np.isin(lists.users, stop), np.isin(lists.users, judge)
-    chosen = (~(in_stop | in_judge), in_stop, in_judge)
-    return tuple(lists.take(np.flatnonzero(rows)) for rows in chosen)
+    return users[2 * num_held :], users[:num_held], users[num_held : 2 * num_held]
 
 
-def _inputs(lists: CandidateLists, vectors: Float32Array) -> dict[str, Float32Array]:
+def _inputs(lists: CandidateLists | ShownLists, vectors: Float32Array) -> dict[str, Float32Array]:
     return {"query": lists.queries, "candidates": vectors[lists.candidates], "features": lists.features}
 
 
-def _batch(lists: CandidateLists, vectors: Float32Array) -> dict[str, Float32Array]:
-    """What the ranker's loss reads: the choice is the one label."""
-    labels = (np.arange(lists.candidates.shape[1]) == lists.labels[:, None]).astype(np.float32)[:, :, None]
-    mask = (lists.candidates > 0).astype(np.float32)
-    return {**_inputs(lists, vectors), "labels": labels, "candidate_mask": mask, "shown_mask": np.zeros_like(mask)}
+def _labels(shown: ShownLists, tasks: tuple[str, ...]) -> BoolArray:
+    return shown.fulfilled[:, :, [TASKS.index(task) for task in tasks]]
 
 
 def _label_ranks(scores: Float32Array, lists: CandidateLists) -> Float32Array:
@@ -254,7 +291,3 @@ def _log_likelihoods(scores: Float32Array, lists: CandidateLists) -> Float32Arra
     scores -= scores.max(axis=1, keepdims=True)
     own = np.take_along_axis(scores, lists.labels[:, None], axis=1)[:, 0]
     return own - np.log(np.exp(scores).sum(axis=1))
-
-
-def _parts(count: int, size: int) -> Iterator[slice]:
-    return (slice(start, start + size) for start in range(0, count, size))

@@ -13,19 +13,23 @@ import tensorflow as tf
 
 from pipelines.training.examples import Sequences, read_catalogue, read_sequences
 from pipelines.training.fitting import FitReport
+from pipelines.training.impressions import read_shown
+from pipelines.training.lists import ListMaker
 from pipelines.training.quantisation import export_query_towers
-from pipelines.training.ranker_stage import RankerReport, build_lists, fit_ranker
+from pipelines.training.ranker_stage import RankerLists, RankerReport, choose_tasks, fit_ranker
 from pipelines.training.requests import Requests, first_requests, ndcg_at_10, validation_requests
 from pipelines.training.retrieval_stage import Encoder, build_retrieval, fit_retrieval
 from pipelines.training.trail import Trail
 from recsys.config.cloud import CloudSettings, RetrievalSettings
 from recsys.config.federated import DeviceSettings
 from recsys.contracts import bundle as names
+from recsys.contracts.arrays import Float32Array, Int64Array
 from recsys.features.catalogue import Catalogue
-from recsys.features.item_to_item import ItemToItem
+from recsys.features.item_to_item import HISTORY_LENGTH, ItemToItem
+from recsys.features.responses import Period, Responses
 from recsys.models.device_tower import build_device_tower
 from recsys.models.export import export_device_tower, export_item_tower, export_ranker
-from recsys.models.ranker import Ranker
+from recsys.models.ranker import Ranker, read_tasks
 from recsys.models.retrieval import RetrievalModel
 from recsys.models.weights import encode_weights, restore_grown_weights, restore_weights
 from recsys.progress import Progress
@@ -87,6 +91,35 @@ class RankerSources:
     statistics: Path
     retrieval: Path
 
+    def restore_retrieval(self, settings: RetrievalSettings, seed: int) -> tuple[RetrievalModel, Catalogue]:
+        """Returns the trained model, and the items that it knows.
+
+        Raises:
+          BundleError: If the weights are of another structure than the settings say.
+        """
+        catalogue = read_catalogue(self.examples)
+        model = build_retrieval(catalogue, settings, seed)
+        restore_weights(model, (self.retrieval / RETRIEVAL_WEIGHTS_FILE).read_bytes())
+        return model, catalogue
+
+    def list_maker(
+        self, retrieval: RetrievalModel, catalogue: Catalogue, vectors: Float32Array, period: Period
+    ) -> ListMaker:
+        """Returns what makes lists with the counts of a period.
+
+        Raises:
+          ContractError: If statistics or responses are none.
+        """
+        statistics = pq.read_table(self.statistics / names.ITEM_TO_ITEM_FILE)
+        responses = pq.read_table(self.examples / names.RESPONSES_FILE)
+        return ListMaker(
+            retrieval,
+            vectors,
+            catalogue,
+            ItemToItem.from_table(statistics, catalogue.num_items),
+            Responses.from_table(responses, catalogue, period),
+        )
+
 
 def train_ranker(
     sources: RankerSources,
@@ -97,7 +130,7 @@ def train_ranker(
     trail: Trail | None = None,
     base_dir: Path | None = None,
 ) -> dict[str, float]:
-    """Fits the ranker on what retrieval proposes and writes it, its weights, and the returned metrics as JSON.
+    """Fits the ranker on what retrieval proposes and on what was shown; writes it, its weights, and metrics as JSON.
 
     Args:
       sources: Of examples, statistics and candidates.
@@ -113,18 +146,23 @@ def train_ranker(
       BundleError: If the weights of retrieval are of another structure.
       ContractError: If the vocabulary or the statistics are none.
     """
-    sequences, catalogue = read_sequences(sources.examples), read_catalogue(sources.examples)
-    statistics = ItemToItem.from_table(pq.read_table(sources.statistics / names.ITEM_TO_ITEM_FILE), catalogue.num_items)
-    retrieval = build_retrieval(catalogue, settings.retrieval, seed)
-    restore_weights(retrieval, (sources.retrieval / RETRIEVAL_WEIGHTS_FILE).read_bytes())
+    sequences = read_sequences(sources.examples)
+    retrieval, catalogue = sources.restore_retrieval(settings.retrieval, seed)
+    maker = sources.list_maker(retrieval, catalogue, Encoder(retrieval).embed(catalogue), Period.TRAINED)
     progress.stage("retrieving candidates for the ranker")
-    asked = _sample(validation_requests(sequences), settings.ranker.max_examples, seed)
-    lists, vectors = build_lists(asked, sequences, retrieval, catalogue, statistics, settings.ranker.num_candidates)
+    length = max(HISTORY_LENGTH, settings.retrieval.history_length)
+    shown = read_shown(sources.examples, settings.ranker.session_gap_s, settings.ranker.num_candidates, length)
+    proposed = maker.propose(
+        sample_requests(sequences, settings.ranker.max_examples, seed), sequences, settings.ranker.num_candidates
+    )
+    rows = sample_rows(len(shown), settings.ranker.max_examples, seed)
+    lists = RankerLists(proposed, maker.describe_shown(shown.take(rows)), maker.vectors)
     tf.keras.utils.set_random_seed(seed)
-    ranker = Ranker(settings.retrieval.dim, settings.ranker)
-    if base_dir is not None:
-        restore_weights(ranker, (base_dir / RANKER_WEIGHTS_FILE).read_bytes())
-    metrics = _ranker_metrics(fit_ranker(ranker, lists, vectors, settings.ranker, seed, progress, trail))
+    base = base_dir and (base_dir / RANKER_WEIGHTS_FILE).read_bytes()
+    ranker = Ranker(settings.retrieval.dim, settings.ranker, read_tasks(base) if base else choose_tasks(lists.shown))
+    if base:
+        restore_weights(ranker, base)
+    metrics = _ranker_metrics(fit_ranker(ranker, lists, settings.ranker, seed, progress, trail))
     progress.stage("exporting the ranker")
     files = {names.RANKER_FILE: export_ranker(ranker), RANKER_WEIGHTS_FILE: encode_weights(ranker)}
     _write(output_dir, files, metrics)
@@ -145,11 +183,17 @@ def make_device_tower(output_dir: Path, dim: int, settings: DeviceSettings, seed
     _write(output_dir, files, {})
 
 
-def _sample(requests: Requests, count: int, seed: int) -> Requests:
-    """At most `count` requests, drawn by the seed, in their order."""
-    if len(requests) <= count:
-        return requests
-    return requests.take(np.sort(np.random.default_rng(seed).choice(len(requests), count, replace=False)))
+def sample_requests(sequences: Sequences, count: int, seed: int) -> Requests:
+    """Returns at most `count` requests of the validation period, drawn by the seed, in their order."""
+    requests = validation_requests(sequences)
+    return requests.take(sample_rows(len(requests), count, seed))
+
+
+def sample_rows(num_rows: int, count: int, seed: int) -> Int64Array:
+    """Returns at most `count` rows, drawn by the seed, in their order."""
+    if num_rows <= count:
+        return np.arange(num_rows)
+    return np.sort(np.random.default_rng(seed).choice(num_rows, count, replace=False))
 
 
 def _retrieval_metrics(
@@ -172,7 +216,9 @@ def _ranker_metrics(report: RankerReport) -> dict[str, float]:
     return {
         "held_out_retrieval_ndcg_at_10": report.retrieval_ndcg_at_10,
         "held_out_ranker_ndcg_at_10": report.ranker_ndcg_at_10,
+        **{f"held_out_{task}_auc": value for task, value in report.aucs.items()},
         "ranker_lists": float(report.num_lists),
+        "ranker_shown_lists": float(report.num_shown),
         "ranker_best_epoch": float(report.fit.best_epoch),
         "ranker_seconds": report.fit.seconds,
     }

@@ -23,6 +23,7 @@ from recsys.features.catalogue import Catalogue
 from recsys.features.history import pad_history
 from recsys.features.item_to_item import HISTORY_LENGTH, ItemToItem
 from recsys.features.ranking import ranking_features
+from recsys.features.responses import Period, Responses
 from recsys.index.faiss_index import FaissIndex
 from recsys.index.protocol import CandidateIndex
 from recsys.runtime.tower import Tower
@@ -58,6 +59,7 @@ class CloudModel:
     vectors: Float32Array
     rooms: RoomSchedule
     statistics: ItemToItem
+    responses: Responses
     index: CandidateIndex
     encoder: QueryEncoder
     ranker: Tower
@@ -68,7 +70,7 @@ class CloudModel:
 
         Raises:
           BundleError: If a file is no model.
-          ContractError: If vocabulary, embeddings, rooms and item-to-item statistics do not fit each other.
+          ContractError: If vocabulary, embeddings, rooms, statistics and responses do not fit each other.
         """
         catalogue = Catalogue.from_vocabulary(_read_table(bundle, names.VOCABULARY_FILE))
         return cls(
@@ -77,6 +79,7 @@ class CloudModel:
             vectors=catalogue.align(read_snapshot(bundle.read_bytes(names.EMBEDDINGS_FILE))),
             rooms=RoomSchedule.from_table(_read_table(bundle, names.ROOMS_FILE), catalogue),
             statistics=ItemToItem.from_table(_read_table(bundle, names.ITEM_TO_ITEM_FILE), catalogue.num_items),
+            responses=_read_responses(bundle, catalogue),
             index=FaissIndex.load(bundle.path(names.INDEX_FILE)),
             encoder=QueryEncoder(bundle.read_bytes(names.QUERY_TOWER_FILE)),
             ranker=Tower(bundle.read_bytes(names.RANKER_FILE), "rank"),
@@ -169,8 +172,8 @@ class CloudModel:
         """
         padded = pad_history(history, HISTORY_LENGTH)
         features = ranking_features(
-            candidates[None], scores[None], padded[None], self.catalogue, self.vectors, self.statistics
-        )
+            candidates[None], scores[None], padded[None], self.catalogue, self.vectors, self.statistics, self.responses
+        )[:, :, : self.ranker.input_shape("features")[2]]
         outputs = self.ranker(query=query[None], candidates=self.vectors[candidates][None], features=features)
         return {name: values[0] for name, values in outputs.items()}
 
@@ -180,6 +183,12 @@ class CloudModel:
             return allowed, {}
         allowed &= self.rooms.open_items(now_ms, self.catalogue.num_items)
         return allowed, self.rooms.open_rooms(now_ms)
+
+
+def _read_responses(bundle: Bundle, catalogue: Catalogue) -> Responses:
+    if names.RESPONSES_FILE not in bundle.manifest.files:
+        return Responses.unknown(catalogue)
+    return Responses.from_table(_read_table(bundle, names.RESPONSES_FILE), catalogue, Period.KNOWN)
 
 
 def _read_table(bundle: Bundle, name: str) -> pa.Table:

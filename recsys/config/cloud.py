@@ -88,6 +88,8 @@ class RankerSettings(Settings):
     max_epochs: int = Field(12, ge=1)
     patience: int = Field(6, ge=1)
     max_examples: int = Field(40_000, ge=1)
+    session_gap_s: float = Field(1_800.0, gt=0)
+    """What one person was shown without a longer pause is one list, where the log tells of it."""
 
 
 class IndexSettings(Settings):

@@ -14,6 +14,8 @@ SCHEMA_VERSION: Final = 2
 ITEMS_FILE: Final = "items.parquet"
 ROOMS_FILE: Final = "rooms.parquet"
 VOCABULARY_FILE: Final = "vocabulary.parquet"
+RESPONSES_FILE: Final = "responses.parquet"
+"""A bundle published before the ranker read responses lacks it."""
 ITEM_TO_ITEM_FILE: Final = "item_to_item.parquet"
 EMBEDDINGS_FILE: Final = "embeddings.parquet"
 INDEX_FILE: Final = "index.faiss"

@@ -10,6 +10,7 @@ from recsys.contracts.arrays import Float32Array, Int32Array
 from recsys.features.catalogue import Catalogue
 from recsys.features.history import history_mask, standardise
 from recsys.features.item_to_item import PROFILES, ItemToItem
+from recsys.features.responses import RESPONSE_FEATURES, Responses
 
 RANKING_FEATURES: Final = (
     "retrieval_score",
@@ -23,8 +24,12 @@ RANKING_FEATURES: Final = (
     "log_transitions",
     "raw_recent_ease",
     *PROFILES,
+    *RESPONSE_FEATURES,
 )
-"""Names of the last axis of `ranking_features`, in order; those of `PROFILES` are standardised within the list."""
+"""Names of the last axis of `ranking_features`, in order; those of `PROFILES` are standardised within the list.
+
+New ones are added at the end: a ranker that was published before them reads as many as it knows.
+"""
 
 _FAINT_TRANSITION: Final = 1e-4
 """Added to the transitions, so that their logarithm is finite: about what one distant pair of two rare items weighs."""
@@ -40,6 +45,7 @@ def ranking_features(
     catalogue: Catalogue,
     vectors: Float32Array,
     statistics: ItemToItem,
+    responses: Responses,
 ) -> Float32Array:
     """Returns `[num_requests, num_candidates, len(RANKING_FEATURES)]` float32.
 
@@ -52,6 +58,7 @@ def ranking_features(
       vectors: `[num_items + 1, dim]` float32 item vectors, row 0 zero.
       statistics: What follows what, and what is chosen together; it must not have counted the choices that the
         features are to predict.
+      responses: Likewise.
     """
     mask = history_mask(histories)
     recency = _recency_weights(mask)
@@ -71,7 +78,7 @@ def ranking_features(
         tied["recent_ease"],
         *map(standardise, tied.values()),
     )
-    return np.stack(features, axis=-1).astype(np.float32)
+    return np.concatenate([np.stack(features, axis=-1), responses.features[candidates]], axis=-1).astype(np.float32)
 
 
 def _unit(vectors: Float32Array) -> Float32Array:

@@ -49,9 +49,10 @@ def auc(scores: Float32Array, labels: BoolArray) -> float | None:
     positives, negatives = scores[labels], scores[~labels]
     if len(positives) == 0 or len(negatives) == 0:
         return None
-    above = (positives[:, None] > negatives[None]).sum()
-    ties = (positives[:, None] == negatives[None]).sum()
-    return float((above + 0.5 * ties) / (len(positives) * len(negatives)))
+    ordered = np.sort(negatives)
+    above = np.searchsorted(ordered, positives, side="left").sum()
+    not_below = np.searchsorted(ordered, positives, side="right").sum()
+    return float((above + not_below) / (2 * len(positives) * len(negatives)))
 
 
 def _hits(ranks: Int32Array, count: int) -> BoolArray:

@@ -30,7 +30,9 @@ from recsys.errors import TrainingError
 from recsys.features.ranking import RANKING_FEATURES
 from recsys.features.tasks import CHOICE_TASK
 from recsys.models.losses import listwise_loss, weighted_log_odds
+from recsys.models.weights import decode_weights
 
+_CORRECTION = "correction_"
 _RETRIEVAL_SCORE = RANKING_FEATURES.index("retrieval_score")
 
 
@@ -86,7 +88,7 @@ class Ranker(tfrs.Model):
         gated = self.tasks if num_experts > 1 else ()
         self._gates = [dense(num_experts, activation="softmax", name=f"gate_{task}") for task in gated]
         self._corrections = [
-            dense(1, use_bias=False, kernel_initializer="zeros", name=f"correction_{task}") for task in self.tasks
+            dense(1, use_bias=False, kernel_initializer="zeros", name=f"{_CORRECTION}{task}") for task in self.tasks
         ]
         self._correct(tf.zeros((1, 1, len(RANKING_FEATURES) + settings.match_units)))
 
@@ -135,7 +137,11 @@ class Ranker(tfrs.Model):
 
     def log_odds(self, inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
         """Returns calibrated log-odds per task, `[batch, num_candidates, num_tasks]` float32."""
-        return self.outputs_of(inputs) * self._slope + self._offset
+        return self.calibrated(self.outputs_of(inputs))
+
+    def calibrated(self, outputs: tf.Tensor) -> tf.Tensor:
+        """Returns the log-odds that `outputs_of` stands for, `[batch, num_candidates, num_tasks]` float32."""
+        return outputs * self._slope + self._offset
 
     def outputs_of(self, inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
         """Returns what training moves: log-odds per task before calibration, as of `log_odds`."""
@@ -174,6 +180,16 @@ class Ranker(tfrs.Model):
         stacked = tf.stack(opinions, axis=3)
         mixed = [tf.reduce_sum(stacked * gate(crossed)[:, :, None, :], axis=3) for gate in self._gates]
         return tf.concat([layer(own) for layer, own in zip(self._corrections, mixed, strict=True)], axis=2)
+
+
+def read_tasks(weights: bytes) -> tuple[str, ...]:
+    """Returns the tasks of a ranker whose weights `encode_weights` wrote, in their order.
+
+    Raises:
+      BundleError: If the bytes are no weights.
+    """
+    names = [name.split(":")[1].split("/")[0] for name in decode_weights(weights)]
+    return tuple(name.removeprefix(_CORRECTION) for name in names if name.startswith(_CORRECTION))
 
 
 def _chain(layers: Sequence[tf.keras.layers.Layer], hidden: tf.Tensor) -> tf.Tensor:

@@ -8,6 +8,7 @@ appended.json               digests of the logs that were added since
 truth.npz                   the true relevance, where the world is synthetic
 examples/<hash>/, models/<hash>/    stages of `tandem train`, named by content
 bundles/<version>/, current         published bundles and the pointer to the one in use
+teacher/<version>.parquet   the ranker's opinion of candidates of the consented log (`recsys.contracts.teacher`)
 federated/<run>/            state and metrics of rounds
 reports/                    results as JSON and HTML
 reports/curves/<hash>/      learning curves of the training stage of that name, for TensorBoard
@@ -111,6 +112,10 @@ class Workspace:
     def current(self) -> Path:
         """The pointer to the bundle in use: a small text file that holds its version."""
         return self.root / "current"
+
+    def teacher(self, version: str) -> Path:
+        """What devices may distil from the ranker of a bundle."""
+        return self.root / "teacher" / f"{version}.parquet"
 
     @property
     def federated(self) -> Path:

@@ -20,7 +20,7 @@ from recsys.storage.session_store import SQLiteSessionStore
 from recsys.storage.workspace import SESSIONS_FILE, Workspace
 from tests.pipelines.conftest import TINY_CLOUD, make_events
 
-STAGES = ["prepare", "statistics", "retrieval", "ranker", "device", "embed", "index"]
+STAGES = ["prepare", "statistics", "retrieval", "ranker", "device", "embed", "teacher", "index"]
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -70,6 +70,7 @@ def test_the_job_publishes_a_bundle_that_can_be_served(tiny_workspace: Workspace
         "query_tower.tflite",
         "query_tower_int8.tflite",
         "ranker.tflite",
+        "responses.parquet",
         "rooms.parquet",
         "vocabulary.parquet",
     ]
@@ -89,6 +90,7 @@ def test_the_report_tells_stages_counters_and_metrics(tiny_workspace: Workspace,
         "ranker",
         "device",
         "embed",
+        "teacher",
         "index",
     ]
     assert report["counters"]["rows_in"] == tiny_workspace.read_card().num_consented
@@ -164,6 +166,7 @@ def test_a_rerun_publishes_the_same_loads_nothing_heavy_and_is_silent(
         "ranker",
         "device",
         "embed",
+        "teacher",
         "index",
     ]
 

@@ -97,7 +97,7 @@ def test_a_small_log_becomes_examples_duplicates_dead_letters_and_a_vocabulary(l
     assert report["dead_letters"] == dict.fromkeys(letters.values(), 1)
     assert json.loads((tmp_path / "out" / "report.json").read_text()) == report
     written = sorted(path.name for path in (tmp_path / "out").iterdir())
-    assert written == ["dead_letters", "duplicates", "events", "report.json", "vocabulary.parquet"]
+    assert written == ["dead_letters", "duplicates", "events", "report.json", "responses.parquet", "vocabulary.parquet"]
 
 
 @pytest.mark.parametrize("seed", [0, 1])

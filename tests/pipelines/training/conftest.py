@@ -4,12 +4,14 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
+from pipelines.prepare.responses import RESPONSE_COLUMNS, count_responses
 from pipelines.statistics.job import count_statistics
 from recsys.config.cloud import StatisticsSettings
-from recsys.contracts.bundle import ITEM_TO_ITEM_FILE
+from recsys.contracts.bundle import ITEM_TO_ITEM_FILE, RESPONSES_FILE
 from recsys.contracts.events import ACTION_CODES
 from recsys.features.catalogue import VOCABULARY_SCHEMA
 
@@ -57,6 +59,13 @@ def write_vocabulary(folder: Path, num_items: int = NUM_ITEMS, num_feed: int = C
     return folder
 
 
+def write_responses(folder: Path) -> Path:
+    """Counts the responses of the events that were written."""
+    table = pq.read_table(folder / "events", columns=RESPONSE_COLUMNS)
+    pq.write_table(count_responses(table.filter(pc.field("item_index") > 0)), folder / RESPONSES_FILE)
+    return folder
+
+
 def write_circles(folder: Path) -> Path:
     """80 users who each walk seven steps along a circle; the last two belong to the validation period."""
     rng = np.random.default_rng(2)
@@ -67,7 +76,7 @@ def write_circles(folder: Path) -> Path:
         for step in range(7):
             item = 1 + base + (start + step) % CIRCLE
             rows.append((f"u{number:03d}", item, "click", number % 2, int(step >= 5)))
-    return write_events(write_vocabulary(folder), rows)
+    return write_responses(write_events(write_vocabulary(folder), rows))
 
 
 def count_circles(examples: Path, folder: Path) -> Path:

@@ -7,7 +7,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipelines.training.examples import read_catalogue, read_sequences
-from pipelines.training.ranker_stage import build_lists, fit_ranker
+from pipelines.training.impressions import read_shown
+from pipelines.training.lists import ListMaker
+from pipelines.training.ranker_stage import RankerLists, fit_ranker
 from pipelines.training.requests import validation_requests
 from pipelines.training.retrieval_stage import Encoder, build_retrieval, fit_retrieval
 from pipelines.training.stage import RankerSources, make_device_tower, train_ranker, train_retrieval
@@ -18,6 +20,7 @@ from recsys.contracts import bundle as names
 from recsys.errors import TrainingError
 from recsys.features.item_to_item import ItemToItem
 from recsys.features.ranking import RANKING_FEATURES
+from recsys.features.responses import Period, Responses
 from recsys.models.ranker import Ranker
 from recsys.models.weights import restore_weights
 from recsys.progress import Silent
@@ -39,8 +42,22 @@ def retrieval(examples):
 
 
 @pytest.fixture
-def statistics(examples, tmp_path):
-    return ItemToItem.from_table(pq.read_table(count_circles(examples, tmp_path / "statistics")), NUM_ITEMS)
+def maker(examples, retrieval, tmp_path):
+    catalogue = read_catalogue(examples)
+    return ListMaker(
+        retrieval,
+        Encoder(retrieval).embed(catalogue),
+        catalogue,
+        ItemToItem.from_table(pq.read_table(count_circles(examples, tmp_path / "statistics")), NUM_ITEMS),
+        Responses.from_table(pq.read_table(examples / names.RESPONSES_FILE), catalogue, Period.TRAINED),
+    )
+
+
+def lists_of(maker, examples):
+    """What retrieval proposes to everybody; nothing was shown."""
+    sequences = read_sequences(examples)
+    shown = maker.describe_shown(read_shown(examples, 60, 10, 100))
+    return RankerLists(maker.propose(validation_requests(sequences), sequences, 10), shown, maker.vectors)
 
 
 def train(examples, folder, settings=SETTINGS, progress=None, trail=None):
@@ -153,12 +170,12 @@ def test_written_weights_restore_the_retrieval_model(trained, examples, retrieva
     np.testing.assert_allclose(retrieval.item_tower(ALL_ITEMS, catalogue.categories), expected, atol=1e-5)
 
 
-def test_lists_hold_what_retrieval_proposes_on_the_surface_of_the_choice(examples, retrieval, statistics):
-    sequences, catalogue = read_sequences(examples), read_catalogue(examples)
+def test_lists_hold_what_retrieval_proposes_on_the_surface_of_the_choice(examples, maker):
+    sequences, catalogue = read_sequences(examples), maker.catalogue
     requests = validation_requests(sequences)
-    lists, vectors = build_lists(requests, sequences, retrieval, catalogue, statistics, num_candidates=10)
+    lists, vectors = maker.propose(requests, sequences, num_candidates=10), maker.vectors
     histories = sequences.padded_histories(requests.users, requests.places, 6)
-    queries = Encoder(retrieval).encode(histories, vectors)
+    queries = Encoder(maker.retrieval).encode(histories, vectors)
     for row in (0, 1, 2, 3, len(requests) - 1):
         shown = set(np.flatnonzero(catalogue.surfaces == catalogue.surfaces[requests.targets[row]]))
         shown -= set(sequences.items[sequences.offsets[requests.users[row]] : requests.places[row]])
@@ -170,27 +187,22 @@ def test_lists_hold_what_retrieval_proposes_on_the_surface_of_the_choice(example
         np.testing.assert_allclose(lists.features[row, : len(expected), 0].mean(), 0, atol=1e-5)
 
 
-def test_the_next_item_of_the_circle_has_the_strongest_transition_of_its_list(examples, retrieval, statistics):
-    sequences, catalogue = read_sequences(examples), read_catalogue(examples)
-    requests = validation_requests(sequences)
-    lists, _ = build_lists(requests, sequences, retrieval, catalogue, statistics, 10)
+def test_the_next_item_of_the_circle_has_the_strongest_transition_of_its_list(examples, maker):
+    lists = lists_of(maker, examples).proposed
     transitions = lists.features[:, :, RANKING_FEATURES.index("transitions")]
     assert np.array_equal(transitions.argmax(axis=1), lists.labels)
 
 
-def test_an_untrained_ranker_stands_where_retrieval_stands(examples, retrieval, statistics):
-    sequences, catalogue = read_sequences(examples), read_catalogue(examples)
-    lists, vectors = build_lists(validation_requests(sequences), sequences, retrieval, catalogue, statistics, 10)
+def test_an_untrained_ranker_stands_where_retrieval_stands(examples, maker):
     settings = RankerSettings(num_candidates=10, hidden_units=(4,), learning_rate=1e-9, max_epochs=1)
-    report = fit_ranker(Ranker(8, settings), lists, vectors, settings, 1, Silent())
+    report = fit_ranker(Ranker(8, settings), lists_of(maker, examples), settings, 1, Silent())
     assert report.ranker_ndcg_at_10 == pytest.approx(report.retrieval_ndcg_at_10)
     assert 0 < report.retrieval_ndcg_at_10 < 1
-    assert report.num_lists == 128
+    assert (report.num_lists, report.num_shown, report.aucs) == (128, 0, {})
 
 
-def test_no_list_with_the_choice_is_refused(examples, retrieval, statistics):
-    sequences, catalogue = read_sequences(examples), read_catalogue(examples)
-    lists, vectors = build_lists(validation_requests(sequences), sequences, retrieval, catalogue, statistics, 10)
-    lists.labels[:] = -1
+def test_no_list_with_the_choice_is_refused(examples, maker):
+    lists = lists_of(maker, examples)
+    lists.proposed.labels[:] = -1
     with pytest.raises(TrainingError, match="Expected validation items among the first 10 candidates"):
-        fit_ranker(Ranker(8, RANKER), lists, vectors, RANKER, 1, Silent())
+        fit_ranker(Ranker(8, RANKER), lists, RANKER, 1, Silent())

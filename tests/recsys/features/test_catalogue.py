@@ -10,6 +10,7 @@ from recsys.errors import ContractError
 from recsys.features.catalogue import VOCABULARY_SCHEMA, Catalogue
 from recsys.features.item_to_item import ITEM_TO_ITEM_SCHEMA, ItemToItem
 from recsys.features.ranking import RANKING_FEATURES, ranking_features
+from recsys.features.responses import Responses
 
 
 def build_catalogue() -> Catalogue:
@@ -85,6 +86,7 @@ def test_ranking_features_are_what_their_names_say():
         catalogue=build_catalogue(),
         vectors=vectors,
         statistics=statistics,
+        responses=Responses.unknown(build_catalogue()),
     )
     first = dict(zip(RANKING_FEATURES, features[0, 0].tolist(), strict=True))
     assert first["retrieval_score"] == 1.0

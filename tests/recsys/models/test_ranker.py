@@ -58,7 +58,7 @@ def test_features_that_are_not_finite_are_refused(ranker, rng):
 
 
 def test_features_of_another_number_are_refused(ranker):
-    with pytest.raises(TrainingError, match=r"num_candidates, 14\], got \[2, 5, 3\]"):
+    with pytest.raises(TrainingError, match=r"num_candidates, 32\], got \[2, 5, 3\]"):
         ranker.adapt(np.zeros((2, 5, 3), np.float32))
 
 

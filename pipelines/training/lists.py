@@ -1,0 +1,164 @@
+"""Lists that the ranker learns from: what retrieval proposes, and what was shown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipelines.training.examples import Sequences
+from pipelines.training.impressions import Shown
+from pipelines.training.requests import Requests, score_catalogue
+from pipelines.training.retrieval_stage import Encoder
+from recsys.contracts.arrays import BoolArray, Float32Array, Int32Array, Int64Array
+from recsys.features.catalogue import Catalogue
+from recsys.features.item_to_item import HISTORY_LENGTH, ItemToItem
+from recsys.features.ranking import RANKING_FEATURES, ranking_features
+from recsys.features.responses import Responses
+from recsys.models.retrieval import RetrievalModel
+
+_FEATURE_ROWS = 512
+
+
+@dataclass(frozen=True)
+class CandidateLists:
+    """What retrieval proposes to each request, best first; a list in which the choice is absent has no label.
+
+    Attributes:
+      users: `[num_lists]` int64, whose.
+      queries: `[num_lists, dim]` float32.
+      candidates: `[num_lists, num_candidates]` int32.
+      features: `[num_lists, num_candidates, num_features]` float32.
+      labels: `[num_lists]` int64, place of the chosen item in its list, -1 where it is absent.
+    """
+
+    users: Int64Array
+    queries: Float32Array
+    candidates: Int32Array
+    features: Float32Array
+    labels: Int64Array
+
+    def __len__(self) -> int:
+        """Number of lists."""
+        return len(self.labels)
+
+    def take(self, rows: Int64Array) -> CandidateLists:
+        """Returns some of the lists."""
+        return CandidateLists(
+            self.users[rows], self.queries[rows], self.candidates[rows], self.features[rows], self.labels[rows]
+        )
+
+
+@dataclass(frozen=True)
+class ShownLists:
+    """What was shown, in the order of time, and what was done about it.
+
+    Attributes:
+      users, queries, candidates, features: as of `CandidateLists`.
+      fulfilled: `[num_lists, num_candidates, len(TASKS)]` bool.
+    """
+
+    users: Int64Array
+    queries: Float32Array
+    candidates: Int32Array
+    features: Float32Array
+    fulfilled: BoolArray
+
+    def __len__(self) -> int:
+        """Number of lists."""
+        return len(self.users)
+
+    def take(self, rows: Int64Array) -> ShownLists:
+        """Returns some of the lists."""
+        return ShownLists(
+            self.users[rows], self.queries[rows], self.candidates[rows], self.features[rows], self.fulfilled[rows]
+        )
+
+
+@dataclass(frozen=True)
+class ListMaker:
+    """What is known of items when lists are made of them.
+
+    Attributes:
+      retrieval: trained.
+      vectors: `[num_items + 1, dim]` float32, its item vectors as they are served.
+      catalogue: items.
+      statistics: counted over the training period.
+      responses: to train with, those of the training period; to serve with, all.
+    """
+
+    retrieval: RetrievalModel
+    vectors: Float32Array
+    catalogue: Catalogue
+    statistics: ItemToItem
+    responses: Responses
+
+    def propose(self, requests: Requests, sequences: Sequences, num_candidates: int) -> CandidateLists:
+        """Returns what retrieval proposes to some requests.
+
+        Args:
+          requests: Who asks, and when.
+          sequences: Their histories.
+          num_candidates: Length of a list; less where the catalogue is smaller.
+        """
+        length = self.retrieval.query_tower.history_length
+        histories = sequences.padded_histories(requests.users, requests.places, length)
+        queries = Encoder(self.retrieval).encode(histories, self.vectors)
+        count = min(num_candidates, self.catalogue.num_items)
+        candidates = np.zeros((len(requests), count), np.int32)
+        scores = np.zeros((len(requests), count), np.float32)
+        for rows, all_scores in score_catalogue(requests, sequences, queries, self.vectors, self.catalogue):
+            candidates[rows], scores[rows] = _best(all_scores, count)
+        past = sequences.padded_histories(requests.users, requests.places, HISTORY_LENGTH)
+        features = self._describe(candidates, scores, past)
+        is_choice = candidates == requests.targets[:, None]
+        labels = np.where(is_choice.any(axis=1), is_choice.argmax(axis=1), -1)
+        return CandidateLists(requests.users, queries, candidates, features, labels)
+
+    def describe_shown(self, shown: Shown) -> ShownLists:
+        """Returns what was shown as the ranker reads it, scored by retrieval like any candidate.
+
+        Args:
+          shown: With histories of `history_length` of the query tower or `HISTORY_LENGTH`, the longer.
+        """
+        length = self.retrieval.query_tower.history_length
+        queries = Encoder(self.retrieval).encode(shown.histories[:, -length:], self.vectors)
+        scores = np.zeros(shown.candidates.shape, np.float32)
+        for rows in parts(len(shown), _FEATURE_ROWS):
+            scores[rows] = np.einsum("nd,nkd->nk", queries[rows], self.vectors[shown.candidates[rows]])
+        features = self._describe(shown.candidates, scores, shown.histories[:, -HISTORY_LENGTH:])
+        return ShownLists(shown.users, queries, shown.candidates, features, shown.fulfilled)
+
+    def _describe(self, candidates: Int32Array, scores: Float32Array, histories: Int32Array) -> Float32Array:
+        """Ranking features of lists of any lengths, each seen alone as the server sees it; zero behind its end."""
+        features = np.zeros((*candidates.shape, len(RANKING_FEATURES)), np.float32)
+        lengths = (candidates > 0).sum(axis=1)
+        for length in np.unique(lengths[lengths > 0]):
+            rows_of_length = np.flatnonzero(lengths == length)
+            for part in parts(len(rows_of_length), _FEATURE_ROWS):
+                rows = rows_of_length[part]
+                features[rows, :length] = ranking_features(
+                    candidates[rows, :length],
+                    scores[rows, :length],
+                    histories[rows],
+                    self.catalogue,
+                    self.vectors,
+                    self.statistics,
+                    self.responses,
+                )
+        return features
+
+
+def parts(count: int, size: int) -> Iterator[slice]:
+    """Yields slices of at most `size` that cover `count` rows."""
+    return (slice(start, start + size) for start in range(0, count, size))
+
+
+def _best(scores: Float32Array, count: int) -> tuple[Int32Array, Float32Array]:
+    """The `count` best of each row, best first, equal scores by item index; what scores -inf becomes item 0."""
+    found = np.argpartition(-scores, count - 1, axis=1)[:, :count].astype(np.int32)
+    own = np.take_along_axis(scores, found, axis=1)
+    order = np.lexsort((found, -own), axis=1)
+    found, own = np.take_along_axis(found, order, axis=1), np.take_along_axis(own, order, axis=1)
+    return np.where(np.isfinite(own), found, 0), own
