@@ -11,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 
 from benchmarks.arms import ARMS, RANKER, RETRIEVAL
+from benchmarks.baselines.boosted_likes import score_boosted
 from benchmarks.baselines.likes import score_like_rate, score_liked_before, score_logistic
 from benchmarks.comparison import ArmTimes, Comparison, Group, measure_group
 from benchmarks.judgements import Judgements
@@ -30,6 +31,7 @@ _BASELINES: Final[dict[str, tuple[str, Callable[[Judgements], Float32Array]]]] =
     REFERENCE: ("liked before by anybody", score_liked_before),
     "like_rate": ("like rate of the video", score_like_rate),
     "logistic": ("logistic regression on counts", score_logistic),
+    "boosted": ("gradient boosting on counts and context", score_boosted),
 }
 
 

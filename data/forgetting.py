@@ -1,9 +1,9 @@
 """Removes a person from every file of a workspace that speaks of people.
 
-The log, the devices' shards, the list of people, the truth of a synthetic world and the store of sessions lose their
-rows; prepared examples in which the person occurs are removed whole, for the next training makes them anew. A bundle
-names no person: items, vectors, weights and counts over many. What those learned of the person goes with the next
-training, which no longer sees them.
+The log, the devices' shards, the list of people, the truth of a synthetic world, the teacher's opinions and the store
+of sessions lose their rows; stages in which the person occurs (prepared examples, the teacher) are removed whole, for
+the next training makes them anew. A bundle names no person: items, vectors, weights and counts over many. What those
+learned of the person goes with the next training, which no longer sees them.
 """
 
 from __future__ import annotations
@@ -38,7 +38,10 @@ def forget(workspace: Workspace, user_id: str) -> None:
       WorkspaceError: If a file cannot be read or written; called again it goes on where it was.
     """
     _forget_sessions(workspace, user_id)
-    _remove_examples(workspace.examples, user_id)
+    for stages in (workspace.examples, workspace.models):
+        _remove_stages(stages, user_id)
+    for path in sorted(workspace.root.glob("teacher/*.parquet")):
+        _rewrite(path, user_id)
     shutil.rmtree(workspace.root / PARTIAL_APPEND_FOLDER, ignore_errors=True)  # of an append that was cut off
     whole = Workspace(workspace.root / APPEND_FOLDER)
     removed: Counter[str] = Counter()
@@ -63,11 +66,11 @@ def _forget_sessions(workspace: Workspace, user_id: str) -> None:
             store.close()
 
 
-def _remove_examples(examples: Path, user_id: str) -> None:
-    """Removes each prepared stage in which the person occurs."""
-    if not examples.is_dir():
+def _remove_stages(stages: Path, user_id: str) -> None:
+    """Removes each stage in which the person occurs."""
+    if not stages.is_dir():
         return
-    for stage in sorted(path for path in examples.iterdir() if path.is_dir()):
+    for stage in sorted(path for path in stages.iterdir() if path.is_dir()):
         if any(_occurs(table, user_id) for path in stage.rglob("*.parquet") for table in _read(path)):
             with explain_disk_errors(stage, 0):
                 shutil.rmtree(stage)

@@ -5,14 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from benchmarks.judgements import Judgements
-from recsys.contracts.arrays import BoolArray, Float32Array, Float64Array
+from recsys.contracts.arrays import BoolArray, Float32Array, Float64Array, Int32Array, Int64Array
 
 _PRIOR_ROWS = 2.0
 """Judgements at the overall rate that every video starts with."""
-
-_SESSION_RATE_ROWS = 5.0
-_TREES = {"max_iter": 100, "learning_rate": 0.05, "max_leaf_nodes": 8, "min_samples_leaf": 20}
-"""Chosen on the validation part of P6 (see `benchmarks.protocols.like_or_dislike.hold_back`)."""
 
 _L2 = 1.0
 _STEPS = 20
@@ -37,18 +33,26 @@ def score_logistic(task: Judgements) -> Float32Array:
     A known row is described by what came before it, a tested one by all that is known.
     """
     known = np.flatnonzero(~task.tested)
-    likes, dislikes = _count_before(task, known)
+    likes, dislikes = count_before(task, known, task.items)
     weights, mean, deviation = _fit(_features(likes, dislikes), task.liked[known])
     items = task.items[task.tested]
     described = (_features(task.known_likes[items], task.known_dislikes[items]) - mean) / deviation
     return (_with_constant(described) @ weights).astype(np.float32)
 
 
-def _count_before(task: Judgements, rows: np.ndarray) -> tuple[Float64Array, Float64Array]:
-    """Likes and dislikes of the same video before each of some rows, by time."""
-    order = np.lexsort((task.times_ms[rows], task.items[rows]))
-    items, liked = task.items[rows][order], task.liked[rows][order].astype(np.float64)
-    first = np.r_[True, items[1:] != items[:-1]]
+def count_before(
+    task: Judgements, rows: Int64Array, keys: Int32Array | Int64Array
+) -> tuple[Float64Array, Float64Array]:
+    """Returns likes and dislikes with the same key before each of some rows, by time, `[num_chosen]` float64 each.
+
+    Args:
+      task: Whose rows.
+      rows: `[num_chosen]` int64; others are not counted.
+      keys: `[num_rows]`, such as the video of each row.
+    """
+    order = np.lexsort((task.times_ms[rows], keys[rows]))
+    chosen, liked = keys[rows][order], task.liked[rows][order].astype(np.float64)
+    first = np.r_[True, chosen[1:] != chosen[:-1]]
     group = np.cumsum(first) - 1
     counts = []
     for value in (liked, 1.0 - liked):

@@ -37,6 +37,7 @@ PLANTS = {
         "benchmarks.evaluation -> benchmarks.baselines.ease",
     ),
     "implicit": ("benchmarks/baselines/blend.py", "import implicit", "benchmarks.baselines.blend -> implicit"),
+    "trees": ("benchmarks/baselines/likes.py", "import sklearn", "benchmarks.baselines.likes -> sklearn"),
     "device": ("recsys/cascade/rerank.py", "import recsys.index.exact", "recsys.cascade.rerank -> recsys.index.exact"),
 }
 
