@@ -19,6 +19,7 @@ from pipelines.prepare.source import ROW
 from pipelines.prepare.statistics import training_part
 from pipelines.prepare.validation import REASON, validate
 from recsys.config.cloud import PrepareSettings
+from recsys.contracts.arrays import Int8Array
 
 COUNTS: Final = "counts"
 """Tag of (name, number) pairs beside the main output."""
@@ -97,9 +98,7 @@ class WriteExamples(beam.DoFn):
                 f"user_id: expected at most {limit} events of one user, the latest are kept", len(others)
             )
             yield from write_dead_letters(others.append_column(REASON, reason), self._output_dir, f"user-{shard:05d}")
-        periods = examples.assign_periods(
-            table, self._settings.validation_fraction, self._settings.max_validation_positives
-        )
+        periods = self._assign_periods(table)
         encoded = examples.encode(table, periods)
         layout.write_part(encoded, self._output_dir / layout.EVENTS / f"part-{shard:05d}.parquet")
         yield count("accepted", encoded.num_rows)
@@ -107,6 +106,12 @@ class WriteExamples(beam.DoFn):
         yield count("validation", int((periods == examples.VALIDATION).sum()))
         yield count("users", examples.count_users(table))
         yield TaggedOutput(TRAINING, training_part(encoded))
+
+    def _assign_periods(self, table: pa.Table) -> Int8Array:
+        settings = self._settings
+        if settings.validation_from_ms:
+            return examples.assign_periods_by_time(table, settings.validation_from_ms)
+        return examples.assign_periods(table, settings.validation_fraction, settings.max_validation_positives)
 
 
 def write_dead_letters(table: pa.Table, output_dir: Path, name: str) -> Iterator[TaggedOutput]:

@@ -16,7 +16,7 @@ from pipelines.training.trail import Trail
 from recsys.config.cloud import RankerSettings
 from recsys.contracts.arrays import Float32Array, Int32Array, Int64Array
 from recsys.errors import TrainingError
-from recsys.features.catalogue import Catalogue
+from recsys.features.catalogue import Catalogue, share_of_recent
 from recsys.features.item_to_item import HISTORY_LENGTH, ItemToItem
 from recsys.features.ranking import RANKING_FEATURES, ranking_features
 from recsys.models.ranker import Ranker
@@ -75,7 +75,7 @@ def build_lists(
     retrieval: RetrievalModel,
     catalogue: Catalogue,
     statistics: ItemToItem,
-    num_candidates: int,
+    settings: RankerSettings,
 ) -> tuple[CandidateLists, Float32Array]:
     """Returns the lists of some requests, and the item vectors `[num_items + 1, dim]` float32 they speak of.
 
@@ -85,18 +85,19 @@ def build_lists(
       retrieval: Trained.
       catalogue: Items.
       statistics: Counted over the training period.
-      num_candidates: Length of a list; less where the catalogue is smaller.
+      settings: Length of a list (less where the catalogue is smaller), and what else than retrieval proposes to it.
     """
     encoder = Encoder(retrieval)
     vectors = encoder.embed(catalogue)
     length = retrieval.query_tower.history_length
     histories = sequences.padded_histories(requests.users, requests.places, length)
     queries = encoder.encode(histories, vectors)
-    count = min(num_candidates, catalogue.num_items)
+    count = min(settings.num_candidates, catalogue.num_items)
+    num_recent = share_of_recent(settings.num_recent, count)
     candidates = np.zeros((len(requests), count), np.int32)
     scores = np.zeros((len(requests), count), np.float32)
     for rows, all_scores in score_catalogue(requests, sequences, queries, vectors, catalogue):
-        candidates[rows], scores[rows] = _best(all_scores, count)
+        candidates[rows], scores[rows] = _best(_keep_proposed(all_scores, count, num_recent, catalogue), count)
     past = sequences.padded_histories(requests.users, requests.places, HISTORY_LENGTH)
     features = _features(candidates, scores, past, catalogue, vectors, statistics)
     is_choice = candidates == requests.targets[:, None]
@@ -174,6 +175,17 @@ class _Scorer:
         parts = (lists.take(np.arange(len(lists))[part]) for part in _parts(len(lists), _SCORE_ROWS))
         found = [measure(self.score(_inputs(part, self.vectors)).numpy(), part) for part in parts]
         return np.concatenate([np.zeros(0, np.float32), *found])
+
+
+def _keep_proposed(scores: Float32Array, count: int, num_recent: int, catalogue: Catalogue) -> Float32Array:
+    """The scores of what `CloudModel` proposes, -inf elsewhere: the best, and beside them what was chosen of late."""
+    if not num_recent:
+        return scores
+    proposed = np.zeros(scores.shape, np.bool_)
+    np.put_along_axis(proposed, _best(scores, count - num_recent)[0], True, axis=1)
+    for own, row in zip(proposed, scores, strict=True):
+        own[catalogue.most_recent(np.isfinite(row) & ~own, num_recent)] = True
+    return np.where(proposed, scores, -np.inf).astype(np.float32)
 
 
 def _best(scores: Float32Array, count: int) -> tuple[Int32Array, Float32Array]:

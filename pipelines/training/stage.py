@@ -15,10 +15,10 @@ from pipelines.training.examples import Sequences, read_catalogue, read_sequence
 from pipelines.training.fitting import FitReport
 from pipelines.training.quantisation import export_query_towers
 from pipelines.training.ranker_stage import RankerReport, build_lists, fit_ranker
-from pipelines.training.requests import Requests, first_requests, ndcg_at_10, validation_requests
+from pipelines.training.requests import Requests, first_requests, ndcg_at_10, period_requests, validation_requests
 from pipelines.training.retrieval_stage import Encoder, build_retrieval, fit_retrieval
 from pipelines.training.trail import Trail
-from recsys.config.cloud import CloudSettings, RetrievalSettings
+from recsys.config.cloud import CloudSettings, RankerSettings, RetrievalSettings
 from recsys.config.federated import DeviceSettings
 from recsys.contracts import bundle as names
 from recsys.features.catalogue import Catalogue
@@ -29,6 +29,9 @@ from recsys.models.ranker import Ranker
 from recsys.models.retrieval import RetrievalModel
 from recsys.models.weights import encode_weights, restore_grown_weights, restore_weights
 from recsys.progress import Progress
+
+_ITEMS_OF_A_PERIOD = 20
+"""Of one person, where the ranker is to foresee a whole period."""
 
 METRICS_FILE = "metrics.json"
 RETRIEVAL_WEIGHTS_FILE = "retrieval.npz"
@@ -118,8 +121,8 @@ def train_ranker(
     retrieval = build_retrieval(catalogue, settings.retrieval, seed)
     restore_weights(retrieval, (sources.retrieval / RETRIEVAL_WEIGHTS_FILE).read_bytes())
     progress.stage("retrieving candidates for the ranker")
-    asked = _sample(validation_requests(sequences), settings.ranker.max_examples, seed)
-    lists, vectors = build_lists(asked, sequences, retrieval, catalogue, statistics, settings.ranker.num_candidates)
+    asked = _ask(sequences, settings.ranker, seed)
+    lists, vectors = build_lists(asked, sequences, retrieval, catalogue, statistics, settings.ranker)
     tf.keras.utils.set_random_seed(seed)
     ranker = Ranker(settings.retrieval.dim, settings.ranker)
     if base_dir is not None:
@@ -143,6 +146,13 @@ def make_device_tower(output_dir: Path, dim: int, settings: DeviceSettings, seed
     tower = build_device_tower(dim, settings, seed)
     files = {names.DEVICE_TOWER_FILE: export_device_tower(tower), names.DEVICE_WEIGHTS_FILE: encode_weights(tower)}
     _write(output_dir, files, {})
+
+
+def _ask(sequences: Sequences, settings: RankerSettings, seed: int) -> Requests:
+    """What the ranker learns to foresee."""
+    if settings.asks == "period":
+        return _sample(period_requests(sequences, _ITEMS_OF_A_PERIOD, seed), settings.max_examples, seed)
+    return _sample(validation_requests(sequences), settings.max_examples, seed)
 
 
 def _sample(requests: Requests, count: int, seed: int) -> Requests:

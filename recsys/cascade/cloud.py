@@ -19,7 +19,7 @@ from recsys.contracts.arrays import BoolArray, Float32Array, Int32Array
 from recsys.contracts.bundle import Manifest
 from recsys.contracts.events import Surface
 from recsys.errors import ContractError
-from recsys.features.catalogue import Catalogue
+from recsys.features.catalogue import Catalogue, share_of_recent
 from recsys.features.history import pad_history
 from recsys.features.item_to_item import HISTORY_LENGTH, ItemToItem
 from recsys.features.ranking import ranking_features
@@ -98,6 +98,8 @@ class CloudModel:
     ) -> Proposal:
         """Returns up to `count` candidates, retrieved by the query vector and ordered by the ranker.
 
+        Some are what was chosen most of late, where the bundle was trained with them (`Manifest.num_recent`).
+
         Args:
           query: `[dim]` float32.
           history: `[num]` int32 item indexes that the cloud knows of, oldest first; may be empty.
@@ -115,14 +117,28 @@ class CloudModel:
             )
         allowed, open_rooms = self._allowed(surface, now_ms)
         allowed[exclude] = False
-        scores, found = self.index.search(query[None].astype(np.float32), count, allowed)
-        item_indexes, retrieval_scores = found[0][found[0] > 0], scores[0][found[0] > 0]
+        item_indexes, retrieval_scores = self._retrieve(query.astype(np.float32), count, allowed)
         if len(item_indexes) == 0:
             return Proposal(item_indexes, retrieval_scores, ())
         ranked = self.rank(query, history, item_indexes, retrieval_scores)
         order = np.lexsort((item_indexes, -ranked))
         rooms = tuple(open_rooms.get(int(index)) for index in item_indexes[order])
         return Proposal(item_indexes[order], ranked[order], rooms)
+
+    def _retrieve(self, query: Float32Array, count: int, allowed: BoolArray) -> tuple[Int32Array, Float32Array]:
+        """Candidates and their retrieval scores, best first."""
+        num_recent = share_of_recent(self.manifest.num_recent, count)
+        scores, found = self.index.search(query[None], count - num_recent, allowed)
+        near, near_scores = found[0][found[0] > 0], scores[0][found[0] > 0]
+        if not num_recent:
+            return near, near_scores
+        rest = allowed.copy()
+        rest[near] = False
+        recent = self.catalogue.most_recent(rest, num_recent)
+        items = np.concatenate([near, recent]).astype(np.int32)
+        scores = np.concatenate([near_scores, self.vectors[recent] @ query]).astype(np.float32)
+        order = np.lexsort((items, -scores))
+        return items[order], scores[order]
 
     def rank(
         self, query: Float32Array, history: Int32Array, candidates: Int32Array, scores: Float32Array

@@ -156,7 +156,7 @@ def test_written_weights_restore_the_retrieval_model(trained, examples, retrieva
 def test_lists_hold_what_retrieval_proposes_on_the_surface_of_the_choice(examples, retrieval, statistics):
     sequences, catalogue = read_sequences(examples), read_catalogue(examples)
     requests = validation_requests(sequences)
-    lists, vectors = build_lists(requests, sequences, retrieval, catalogue, statistics, num_candidates=10)
+    lists, vectors = build_lists(requests, sequences, retrieval, catalogue, statistics, RANKER)
     histories = sequences.padded_histories(requests.users, requests.places, 6)
     queries = Encoder(retrieval).encode(histories, vectors)
     for row in (0, 1, 2, 3, len(requests) - 1):
@@ -173,14 +173,14 @@ def test_lists_hold_what_retrieval_proposes_on_the_surface_of_the_choice(example
 def test_the_next_item_of_the_circle_has_the_strongest_transition_of_its_list(examples, retrieval, statistics):
     sequences, catalogue = read_sequences(examples), read_catalogue(examples)
     requests = validation_requests(sequences)
-    lists, _ = build_lists(requests, sequences, retrieval, catalogue, statistics, 10)
+    lists, _ = build_lists(requests, sequences, retrieval, catalogue, statistics, RANKER)
     transitions = lists.features[:, :, RANKING_FEATURES.index("transitions")]
     assert np.array_equal(transitions.argmax(axis=1), lists.labels)
 
 
 def test_an_untrained_ranker_stands_where_retrieval_stands(examples, retrieval, statistics):
     sequences, catalogue = read_sequences(examples), read_catalogue(examples)
-    lists, vectors = build_lists(validation_requests(sequences), sequences, retrieval, catalogue, statistics, 10)
+    lists, vectors = build_lists(validation_requests(sequences), sequences, retrieval, catalogue, statistics, RANKER)
     settings = RankerSettings(num_candidates=10, hidden_units=(4,), learning_rate=1e-9, max_epochs=1)
     report = fit_ranker(Ranker(8, settings), lists, vectors, settings, 1, Silent())
     assert report.ranker_ndcg_at_10 == pytest.approx(report.retrieval_ndcg_at_10)
@@ -190,7 +190,7 @@ def test_an_untrained_ranker_stands_where_retrieval_stands(examples, retrieval, 
 
 def test_no_list_with_the_choice_is_refused(examples, retrieval, statistics):
     sequences, catalogue = read_sequences(examples), read_catalogue(examples)
-    lists, vectors = build_lists(validation_requests(sequences), sequences, retrieval, catalogue, statistics, 10)
+    lists, vectors = build_lists(validation_requests(sequences), sequences, retrieval, catalogue, statistics, RANKER)
     lists.labels[:] = -1
     with pytest.raises(TrainingError, match="Expected validation items among the first 10 candidates"):
         fit_ranker(Ranker(8, RANKER), lists, vectors, RANKER, 1, Silent())
