@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from benchmarks.settings import PipelineSettings
 from data.dataset import Dataset
 from data.split import Split
 from recsys.contracts.arrays import BoolArray, Int32Array, Int64Array
@@ -42,9 +43,9 @@ class Judgements:
     tested: BoolArray
 
     @property
-    def max_validation_positives(self) -> None:
-        """The protocol leaves it to the settings of the pipeline."""
-        return
+    def pipeline(self) -> PipelineSettings:
+        """The protocol leaves all to the settings of the pipelines."""
+        return {}
 
     @property
     def known_likes(self) -> Int64Array:

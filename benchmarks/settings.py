@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
 
 
 @dataclass(frozen=True)
@@ -27,3 +29,10 @@ class BaselineSettings:
     ials_l2: float = 0.1
     ials_alpha: float = 1.0
     ials_iterations: int = 15
+
+
+PipelineSettings: TypeAlias = Mapping[str, Mapping[str, Any]]
+"""Section of `CloudSettings` to key to value."""
+
+HOLD_OUT_LATEST: Final[PipelineSettings] = {"prepare": {"max_validation_positives": 1}}
+"""Where each user's last item but the test's is the validation item."""

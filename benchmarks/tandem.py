@@ -10,6 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
+from benchmarks.settings import PipelineSettings
 from benchmarks.task import Log, Requests, Task
 from data.dataset import Dataset
 from data.ingest import ingest_divided
@@ -39,7 +40,7 @@ class TrainedOn(Protocol):
         """Its parts are train, validation and test; the pipelines see the first two."""
 
     @property
-    def max_validation_positives(self) -> int | None:
+    def pipeline(self) -> PipelineSettings:
         """See `benchmarks.task.Task`."""
 
 
@@ -59,18 +60,20 @@ def train_bundle(
       TandemError: As ingest and train raise it.
     """
     ingest_divided(workspace, task.dataset, task.split.consent(), progress)
-    bundle = train(workspace, bound_validation(settings, task), seed, progress)
+    bundle = train(workspace, adapt_settings(settings, task), seed, progress)
     report = workspace.reports / f"train-{bundle.manifest.version}.json"
     stages = json.loads(report.read_text(encoding="utf-8"))["stages"]
     return bundle, sum(stage["seconds"] for stage in stages)
 
 
-def bound_validation(settings: CloudSettings, task: TrainedOn) -> CloudSettings:
-    """Returns the settings with the protocol's own size of the validation part, unless they set it themselves."""
-    if task.max_validation_positives is None or "max_validation_positives" in settings.prepare.model_fields_set:
-        return settings
-    update = {"max_validation_positives": task.max_validation_positives}
-    return settings.model_copy(update={"prepare": settings.prepare.model_copy(update=update)})
+def adapt_settings(settings: CloudSettings, task: TrainedOn) -> CloudSettings:
+    """Returns the settings with what the protocol means for the pipelines, unless they set it themselves."""
+    sections = {}
+    for name, wanted in task.pipeline.items():
+        own = getattr(settings, name)
+        update = {key: value for key, value in wanted.items() if key not in own.model_fields_set}
+        sections[name] = own.model_copy(update=update)
+    return settings.model_copy(update=sections)
 
 
 class TandemModel:

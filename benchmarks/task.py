@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from benchmarks.settings import BaselineSettings
+from benchmarks.settings import BaselineSettings, PipelineSettings
 from data.dataset import Dataset
 from data.split import Split
 from recsys.contracts.arrays import BoolArray, Int32Array, Int64Array
@@ -100,8 +100,7 @@ class Task:
       requests: What is asked.
       settings: Of the baselines, chosen on the validation part.
       notes: What a reader of the results should know.
-      max_validation_positives: How many latest positives of a user the protocol means for validation; None leaves it to
-        the settings of the pipeline.
+      pipeline: What the protocol means for the settings of the pipelines.
       references: Arms that others are held against: all against the first, Tandem's own against the rest.
       groups: Name to `[num_requests]` bool: requests that are reported apart; empty where all are one.
     """
@@ -116,7 +115,7 @@ class Task:
     requests: Requests
     settings: BaselineSettings
     notes: tuple[str, ...] = ()
-    max_validation_positives: int | None = None
+    pipeline: PipelineSettings = field(default_factory=dict)
     references: tuple[str, ...] = ("blend",)
     groups: Mapping[str, BoolArray] = field(default_factory=dict)
 

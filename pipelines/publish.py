@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from recsys.config.cloud import CloudSettings
 from recsys.contracts import bundle as names
 from recsys.storage.registry import Bundle, BundleRegistry
 from recsys.storage.snapshot import read_snapshot
@@ -18,7 +19,7 @@ class StageFolders:
     """Where the stages left what a bundle is made of."""
 
     examples: Path
-    statistics: Path
+    serving: Path
     retrieval: Path
     ranker: Path
     device: Path
@@ -29,8 +30,8 @@ class StageFolders:
     def files(self) -> dict[str, Path | bytes]:
         """Returns the files by their name in the bundle."""
         owners = {
-            self.examples: (names.VOCABULARY_FILE, names.RESPONSES_FILE),
-            self.statistics: (names.ITEM_TO_ITEM_FILE,),
+            self.examples: (names.RESPONSES_FILE,),
+            self.serving: (names.VOCABULARY_FILE, names.ITEM_TO_ITEM_FILE),
             self.retrieval: (names.QUERY_TOWER_FILE, names.QUERY_TOWER_INT8_FILE, names.ITEM_TOWER_FILE),
             self.ranker: (names.RANKER_FILE,),
             self.device: (names.DEVICE_TOWER_FILE, names.DEVICE_WEIGHTS_FILE),
@@ -43,7 +44,7 @@ class StageFolders:
 def publish(
     workspace: Workspace,
     folders: StageFolders,
-    history_length: int,
+    settings: CloudSettings,
     metrics: Mapping[str, float],
     parent: str | None = None,
 ) -> Bundle:
@@ -52,7 +53,7 @@ def publish(
     Args:
       workspace: Whose dataset they were made from.
       folders: Of the stages.
-      history_length: Items that the query tower reads.
+      settings: They were made with.
       metrics: Figures worth keeping; those that are not finite were not measured and are left out.
       parent: The version whose models these are trained on from.
 
@@ -71,8 +72,9 @@ def publish(
         split_fingerprint=card.split_fingerprint,
         embedding_version=snapshot.version,
         dim=snapshot.dim,
-        history_length=history_length,
+        history_length=settings.retrieval.history_length,
         num_items=len(snapshot.item_ids),
+        num_recent=settings.ranker.num_recent,
         parent=parent,
         metrics={name: float(value) for name, value in metrics.items() if math.isfinite(value)},
     )

@@ -13,7 +13,7 @@ from recsys.contracts.teacher import TEACHER_FILE
 from recsys.storage.atomic import write_file
 from recsys.storage.workspace import Workspace
 
-TEACHER_VERSION: Final = 1
+TEACHER_VERSION: Final = 2
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Schooled:
     """The stages that a teacher comes from."""
 
     prepared: Stage
-    counted: Stage
+    recounted: Stage
     retrieved: Stage
     ranked: Stage
     embedded: Stage
@@ -43,6 +43,7 @@ def teach(workspace: Workspace, stages: Schooled, settings: CloudSettings, seed:
         # What the ranker was trained on and how: its requests are the teacher's.
         "ranker": stages.ranked.key,
         "weights": stages.ranked.checksums("ranker.npz"),
+        "served": stages.recounted.checksums(names.VOCABULARY_FILE, names.ITEM_TO_ITEM_FILE),
         "embeddings": stages.embedded.checksums(names.EMBEDDINGS_FILE),
     }
 
@@ -50,7 +51,7 @@ def teach(workspace: Workspace, stages: Schooled, settings: CloudSettings, seed:
         from pipelines.training.stage import RankerSources
         from pipelines.training.teacher import write_teacher
 
-        sources = RankerSources(stages.prepared.folder, stages.counted.folder, stages.retrieved.folder)
+        sources = RankerSources(stages.prepared.folder, stages.recounted.folder, stages.retrieved.folder)
         vectors = stages.embedded.folder / names.EMBEDDINGS_FILE
         write_teacher(sources, stages.ranked.folder, vectors, folder, settings, seed)
 

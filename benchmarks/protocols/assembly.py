@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from benchmarks.settings import BaselineSettings
+from benchmarks.settings import BaselineSettings, PipelineSettings
 from benchmarks.task import Log, Requests, Task
 from data.dataset import Dataset
 from data.split import Split
@@ -35,7 +35,7 @@ class Description:
     title: str
     settings: BaselineSettings
     notes: tuple[str, ...] = ()
-    max_validation_positives: int | None = None
+    pipeline: PipelineSettings = field(default_factory=dict)
     references: tuple[str, ...] = ("blend",)
 
 
@@ -84,7 +84,7 @@ def assemble(
         requests=requests,
         settings=description.settings,
         notes=(*dataset.notes, *description.notes),
-        max_validation_positives=description.max_validation_positives,
+        pipeline=description.pipeline,
         references=description.references,
     )
     return task if group is None else task.grouped(group(task))

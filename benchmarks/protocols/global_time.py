@@ -8,12 +8,13 @@ nothing in the training part is not warm: those who came in the validation part 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks.protocols.assembly import Description, HeldOut, assemble
-from benchmarks.settings import BaselineSettings
+from benchmarks.settings import BaselineSettings, PipelineSettings
 from benchmarks.task import Task
 from data.registry import read_dataset
 from data.split import global_time
@@ -29,6 +30,9 @@ _SETTINGS = BaselineSettings(
     ials_l2=3.0,
 )
 """Where they differ from the defaults, chosen on the warm users of the validation part."""
+
+_TRAINED_SHARE = 8 / 9
+_NUM_RECENT = 50
 
 
 def read_global_time(source: Path | None, held_out: HeldOut = "test") -> Task:
@@ -58,4 +62,18 @@ def read_global_time(source: Path | None, held_out: HeldOut = "test") -> Task:
         ("Baselines show people without a history what is popular.",),
         references=("blend", "recent_popularity"),
     )
-    return assemble(description, dataset, split, held_out, group=group)
+    task = assemble(description, dataset, split, held_out, group=group)
+    return replace(task, pipeline=_pipeline(task))
+
+
+def _pipeline(task: Task) -> PipelineSettings:
+    """The pipelines hold out the end of the log, too; the ranker learns to foresee a period of which it sees nothing.
+
+    The number of recent candidates was chosen on the warm users of the validation part.
+    """
+    times_ms = np.sort(task.log.times_ms)
+    validation_from_ms = int(times_ms[int(len(times_ms) * _TRAINED_SHARE)])
+    return {
+        "prepare": {"validation_from_ms": validation_from_ms},
+        "ranker": {"asks": "period", "num_recent": _NUM_RECENT},
+    }

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from benchmarks.protocols.assembly import Description, HeldOut, assemble
-from benchmarks.settings import BaselineSettings
+from benchmarks.settings import HOLD_OUT_LATEST, BaselineSettings
 from benchmarks.task import Task
 from data.registry import read_dataset
 from data.split import leave_one_out
@@ -28,6 +28,6 @@ def read_last_item(source: Path | None, held_out: HeldOut = "test") -> Task:
     """
     dataset = read_dataset("movielens-1m", source, DataSettings(), 0)
     description = Description(
-        "P2", "MovieLens 1M 5-core, leave one out, full ranking", BaselineSettings(), max_validation_positives=1
+        "P2", "MovieLens 1M 5-core, leave one out, full ranking", BaselineSettings(), pipeline=HOLD_OUT_LATEST
     )
     return assemble(description, dataset, leave_one_out(dataset.events), held_out)

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from benchmarks.protocols.assembly import Description, HeldOut, assemble
-from benchmarks.settings import BaselineSettings
+from benchmarks.settings import HOLD_OUT_LATEST, BaselineSettings
 from benchmarks.task import Log, Requests, Task
 from data.readers.files import Files, open_files, read_content
 from data.readers.location import locate
@@ -58,7 +58,7 @@ def read_published_negatives(source: Path | None, held_out: HeldOut = "test") ->
         "MovieLens 1M, NCF's test item among its 99 published negatives",
         _SETTINGS,
         (f"{_NUM_TARGETS} of the published negatives are the test item itself; it is ranked once.",),
-        max_validation_positives=1,
+        pipeline=HOLD_OUT_LATEST,
     )
     return assemble(description, dataset, split, held_out, draw)
 

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from benchmarks.protocols.assembly import Description, HeldOut, assemble
-from benchmarks.settings import BaselineSettings
+from benchmarks.settings import HOLD_OUT_LATEST, BaselineSettings
 from benchmarks.task import Log, Requests, Task
 from data.registry import read_dataset
 from data.split import hold_out
@@ -66,7 +66,7 @@ def read_sampled_negatives(source: Path | None, held_out: HeldOut = "test") -> T
         "P4",
         f"MovieLens 100K, leave one out, {NUM_NEGATIVES} sampled negatives (seed {_SEED})",
         _SETTINGS,
-        max_validation_positives=1,
+        pipeline=HOLD_OUT_LATEST,
     )
     return assemble(description, full.dataset, full.split, held_out, draw)
 
@@ -83,7 +83,7 @@ def read_full_ranking(source: Path | None, held_out: HeldOut = "test") -> Task:
     """
     dataset = read_dataset("movielens-100k", source, DataSettings(), 0)
     description = Description(
-        "P4-full", "MovieLens 100K, leave one out, full ranking", _SETTINGS, max_validation_positives=1
+        "P4-full", "MovieLens 100K, leave one out, full ranking", _SETTINGS, pipeline=HOLD_OUT_LATEST
     )
     split = hold_out(dataset.events, _first_of_last(dataset.events), "the first row of each user's last moment")
     return assemble(description, dataset, split, held_out)

@@ -192,6 +192,7 @@ class _Run:
             dim=manifest.dim,
             history_length=manifest.history_length,
             num_items=manifest.num_items,
+            num_recent=manifest.num_recent,
             parent=manifest.version,
             metrics={**manifest.metrics, "device_validation_ndcg_at_10": float(ndcg.mean())},
         )

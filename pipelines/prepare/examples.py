@@ -62,6 +62,11 @@ def assign_periods(table: pa.Table, validation_fraction: float, max_positives: i
     return np.where(late, VALIDATION, TRAIN).astype(np.int8)
 
 
+def assign_periods_by_time(table: pa.Table, validation_from_ms: int) -> Int8Array:
+    """Returns the period of each row, `[num_rows]` int8: what happened from a moment on is validation."""
+    return np.where(table.column("timestamp_ms").to_numpy() >= validation_from_ms, VALIDATION, TRAIN).astype(np.int8)
+
+
 def encode(table: pa.Table, periods: Int8Array) -> pa.Table:
     """Returns lawful events as a table of `EXAMPLE_SCHEMA`."""
     columns = {name: table.column(name) for name in EXAMPLE_SCHEMA.names if name in table.column_names}

@@ -21,12 +21,12 @@ IMPRESSIONS, POSITIVES, RECENT = range(3)
 
 POSITIVE_CODES: Final = np.array(sorted(ACTION_CODES[action] for action in POSITIVE_ACTIONS), np.int8)
 
-_COLUMNS = ["item_index", "action", "timestamp_ms"]
+COUNTED_COLUMNS: Final = ["item_index", "action", "timestamp_ms"]
 
 
 def training_part(examples: pa.Table) -> pa.Table:
     """Returns the columns that are counted, of the rows of the training period."""
-    return examples.filter(pa.array(examples.column("period").to_numpy() == TRAIN)).select(_COLUMNS)
+    return examples.filter(pa.array(examples.column("period").to_numpy() == TRAIN)).select(COUNTED_COLUMNS)
 
 
 def count_items(training: pa.Table, period: TimeRange, num_items: int) -> Int64Array:

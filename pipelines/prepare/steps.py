@@ -20,6 +20,7 @@ from pipelines.prepare.source import ROW
 from pipelines.prepare.statistics import training_part
 from pipelines.prepare.validation import REASON, validate
 from recsys.config.cloud import PrepareSettings
+from recsys.contracts.arrays import Int8Array
 
 COUNTS: Final = "counts"
 """Tag of (name, number) pairs beside the main output."""
@@ -101,9 +102,7 @@ class WriteExamples(beam.DoFn):
                 f"user_id: expected at most {limit} events of one user, the latest are kept", len(others)
             )
             yield from write_dead_letters(others.append_column(REASON, reason), self._output_dir, f"user-{shard:05d}")
-        periods = examples.assign_periods(
-            table, self._settings.validation_fraction, self._settings.max_validation_positives
-        )
+        periods = self._assign_periods(table)
         encoded = examples.encode(table, periods)
         layout.write_part(encoded, self._output_dir / layout.EVENTS / f"part-{shard:05d}.parquet")
         yield count("accepted", encoded.num_rows)
@@ -112,6 +111,12 @@ class WriteExamples(beam.DoFn):
         yield count("users", examples.count_users(table))
         yield TaggedOutput(TRAINING, training_part(encoded))
         yield TaggedOutput(RESPONSES, encoded.select(RESPONSE_COLUMNS))
+
+    def _assign_periods(self, table: pa.Table) -> Int8Array:
+        settings = self._settings
+        if settings.validation_from_ms:
+            return examples.assign_periods_by_time(table, settings.validation_from_ms)
+        return examples.assign_periods(table, settings.validation_fraction, settings.max_validation_positives)
 
 
 def write_dead_letters(table: pa.Table, output_dir: Path, name: str) -> Iterator[TaggedOutput]:

@@ -1,4 +1,4 @@
-"""What each user chose in the training period, read from the prepared examples in bounded memory."""
+"""What each user chose, read from the prepared examples in bounded memory."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ class Histories:
         return np.repeat(np.arange(len(self.offsets) - 1), self.lengths)
 
 
-def read_training(path: Path, batch_rows: int) -> Iterator[Histories]:
-    """Yields the histories of whole users, each user once, items oldest first.
+def read_histories(path: Path, batch_rows: int, whole: bool = False) -> Iterator[Histories]:
+    """Yields the histories of whole users in the training period, each user once, items oldest first.
 
     As in training, an item that follows itself (a click, then a like of the same) counts once. Users without
     positives are left out.
@@ -49,11 +49,12 @@ def read_training(path: Path, batch_rows: int) -> Iterator[Histories]:
     Args:
       path: One part of the prepared events: rows by user and time.
       batch_rows: Rows that are read at once; the rows of one user are held together however many they are.
+      whole: Whether to read the validation period, too.
     """
     rest: pa.Table | None = None
     with pq.ParquetFile(path) as file:
         for batch in file.iter_batches(batch_rows, columns=_COLUMNS):
-            part = _positives(pa.Table.from_batches([batch]))
+            part = _positives(pa.Table.from_batches([batch]), whole)
             table = part if rest is None else pa.concat_tables([rest, part])
             if table.num_rows == 0:
                 continue
@@ -76,9 +77,10 @@ def keep_distinct(histories: Histories, max_items: int) -> Histories:
     return Histories(_offsets(counts), items.astype(np.int32))
 
 
-def _positives(table: pa.Table) -> pa.Table:
+def _positives(table: pa.Table, whole: bool) -> pa.Table:
     chosen = np.isin(table.column("action").to_numpy(), POSITIVE_CODES)
-    chosen &= table.column("period").to_numpy() == TRAIN
+    if not whole:
+        chosen &= table.column("period").to_numpy() == TRAIN
     chosen &= table.column("item_index").to_numpy() > 0
     return table.filter(pa.array(chosen)).select(["user_id", "item_index"])
 

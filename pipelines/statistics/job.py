@@ -1,7 +1,7 @@
 """The stage as one Beam pipeline.
 
         events/part-*.parquet
-                 │  whole users, training period, positives
+                 │  whole users, training period (or all), positives
          count pairs of items ─────────────────────┐
                  │  (kind, block of sources)       │
           add up (Combine)                  items, added up
@@ -28,7 +28,7 @@ from pipelines.prepare.layout import EVENTS, REPORT, VOCABULARY, remove_leftover
 from pipelines.prepare.statistics import SumFn
 from pipelines.runner import run
 from pipelines.statistics import pairs, weights
-from pipelines.statistics.histories import keep_distinct, read_training
+from pipelines.statistics.histories import keep_distinct, read_histories
 from pipelines.statistics.pairs import PairCounts
 from recsys.config.cloud import StatisticsSettings
 from recsys.contracts.arrays import Int64Array
@@ -51,16 +51,17 @@ Block: TypeAlias = tuple[tuple[str, int], PairCounts]
 class CountPairs(beam.DoFn):
     """Turns a part of the examples into the counts of its users."""
 
-    def __init__(self, width: int, settings: StatisticsSettings, batch_rows: int) -> None:
-        """Keeps the number of item indexes, the settings of the stage and the size of a batch."""
+    def __init__(self, width: int, settings: StatisticsSettings, batch_rows: int, whole: bool) -> None:
+        """Keeps the number of item indexes, the settings of the stage, the size of a batch, and what is read."""
         self._width = width
         self._settings = settings
         self._batch_rows = batch_rows
+        self._whole = whole
 
     def process(self, element: str) -> Iterator[Block | TaggedOutput]:
         """Yields the counts of each batch of whole users by kind and block, and its item counts (tag `ITEMS`)."""
         settings = self._settings
-        for histories in read_training(Path(element), self._batch_rows):
+        for histories in read_histories(Path(element), self._batch_rows, self._whole):
             distinct = keep_distinct(histories, settings.max_items_per_user)
             yield TaggedOutput(ITEMS, pairs.count_items(histories, distinct, self._width))
             followed = pairs.count_transitions(histories, self._width, settings.window, settings.decay)
@@ -105,31 +106,31 @@ def count_statistics(
     settings: StatisticsSettings,
     flags: Sequence[str] = (),
     batch_rows: int = BATCH_ROWS,
+    whole: bool = False,
 ) -> None:
     """Writes `item_to_item.parquet`, rows by kind and source, and counters and timings to `report.json`.
 
     Args:
-      examples_dir: What the prepare stage wrote; its validation period is not read.
+      examples_dir: What the prepare stage wrote.
       output_dir: Where to write; it exists and is empty.
       settings: Of the stage.
       flags: Beam's own flags (see `pipelines.runner.run`).
       batch_rows: Rows of examples that are read at once; makes no difference to what is written.
+      whole: Whether to count the validation period, too; the models that learn from the counts must not.
     """
     # Workers of a cluster stand in folders of their own.
     examples_dir, output_dir = examples_dir.absolute(), output_dir.absolute()
     num_items = pq.read_metadata(examples_dir / VOCABULARY).num_rows
     width = num_items + 1
     events = [str(path) for path in sorted((examples_dir / EVENTS).glob("*.parquet"))]
+    count = CountPairs(width, settings, batch_rows, whole)
 
     def construct(pipeline: beam.Pipeline) -> None:
         counted = (
             pipeline
             | "Parts" >> beam.Create(events)
             | "Spread" >> beam.Reshuffle()
-            | "Count pairs"
-            >> beam.ParDo(Metered("count pairs", CountPairs(width, settings, batch_rows))).with_outputs(
-                ITEMS, main="pairs"
-            )
+            | "Count pairs" >> beam.ParDo(Metered("count pairs", count)).with_outputs(ITEMS, main="pairs")
         )
         items = counted[ITEMS] | "Sum items" >> beam.CombineGlobally(SumFn((2, width)))
         blocks = counted.pairs | "Sum pairs" >> beam.CombinePerKey(MergeFn())

@@ -11,8 +11,9 @@ from pipelines.training.examples import Sequences
 from pipelines.training.impressions import Shown
 from pipelines.training.requests import Requests, score_catalogue
 from pipelines.training.retrieval_stage import Encoder
+from recsys.config.cloud import RankerSettings
 from recsys.contracts.arrays import BoolArray, Float32Array, Int32Array, Int64Array
-from recsys.features.catalogue import Catalogue
+from recsys.features.catalogue import Catalogue, share_of_recent
 from recsys.features.item_to_item import HISTORY_LENGTH, ItemToItem
 from recsys.features.ranking import RANKING_FEATURES, ranking_features
 from recsys.features.responses import Responses
@@ -77,6 +78,46 @@ class ShownLists:
 
 
 @dataclass(frozen=True)
+class RankerLists:
+    """What the ranker learns from, of either kind.
+
+    Attributes:
+      proposed: by retrieval; those of which the choice is absent judge, but do not teach.
+      shown: may be none.
+      vectors: `[num_items + 1, dim]` float32, the items that they speak of.
+    """
+
+    proposed: CandidateLists
+    shown: ShownLists
+    vectors: Float32Array
+
+    def of_users(self, users: Int64Array) -> RankerLists:
+        """Returns the lists of some users, in their order."""
+        rows = (np.flatnonzero(np.isin(lists.users, users)) for lists in (self.proposed, self.shown))
+        return RankerLists(self.proposed.take(next(rows)), self.shown.take(next(rows)), self.vectors)
+
+    def to_learn(self, count: int) -> RankerLists:
+        """Returns the lists that hold their choice and what was shown, at most `count` of each."""
+        holding = np.flatnonzero(self.proposed.labels >= 0)[:count]
+        return RankerLists(
+            self.proposed.take(holding), self.shown.take(np.arange(len(self.shown))[:count]), self.vectors
+        )
+
+    def __len__(self) -> int:
+        """Number of lists."""
+        return len(self.proposed) + len(self.shown)
+
+    @property
+    def num_users(self) -> int:
+        """Whose lists they are."""
+        return len(np.union1d(self.proposed.users, self.shown.users))
+
+    def features(self) -> Float32Array:
+        """Returns those of all candidates, `[num_candidates, num_features]` float32."""
+        return np.concatenate([lists.features[lists.candidates > 0] for lists in (self.proposed, self.shown)])
+
+
+@dataclass(frozen=True)
 class ListMaker:
     """What is known of items when lists are made of them.
 
@@ -94,22 +135,23 @@ class ListMaker:
     statistics: ItemToItem
     responses: Responses
 
-    def propose(self, requests: Requests, sequences: Sequences, num_candidates: int) -> CandidateLists:
-        """Returns what retrieval proposes to some requests.
+    def propose(self, requests: Requests, sequences: Sequences, settings: RankerSettings) -> CandidateLists:
+        """Returns what `CloudModel` proposes to some requests.
 
         Args:
           requests: Who asks, and when.
           sequences: Their histories.
-          num_candidates: Length of a list; less where the catalogue is smaller.
+          settings: Length of a list (less where the catalogue is smaller), and how many are what is chosen of late.
         """
         length = self.retrieval.query_tower.history_length
         histories = sequences.padded_histories(requests.users, requests.places, length)
         queries = Encoder(self.retrieval).encode(histories, self.vectors)
-        count = min(num_candidates, self.catalogue.num_items)
+        count = min(settings.num_candidates, self.catalogue.num_items)
+        num_recent = share_of_recent(settings.num_recent, count)
         candidates = np.zeros((len(requests), count), np.int32)
         scores = np.zeros((len(requests), count), np.float32)
         for rows, all_scores in score_catalogue(requests, sequences, queries, self.vectors, self.catalogue):
-            candidates[rows], scores[rows] = _best(all_scores, count)
+            candidates[rows], scores[rows] = _best(self._keep_proposed(all_scores, count, num_recent), count)
         past = sequences.padded_histories(requests.users, requests.places, HISTORY_LENGTH)
         features = self._describe(candidates, scores, past)
         is_choice = candidates == requests.targets[:, None]
@@ -129,6 +171,16 @@ class ListMaker:
             scores[rows] = np.einsum("nd,nkd->nk", queries[rows], self.vectors[shown.candidates[rows]])
         features = self._describe(shown.candidates, scores, shown.histories[:, -HISTORY_LENGTH:])
         return ShownLists(shown.users, queries, shown.candidates, features, shown.fulfilled)
+
+    def _keep_proposed(self, scores: Float32Array, count: int, num_recent: int) -> Float32Array:
+        """The scores of what is proposed, -inf elsewhere: the best, and beside them what was chosen of late."""
+        if not num_recent:
+            return scores
+        proposed = np.zeros(scores.shape, np.bool_)
+        np.put_along_axis(proposed, _best(scores, count - num_recent)[0], True, axis=1)
+        for own, row in zip(proposed, scores, strict=True):
+            own[self.catalogue.most_recent(np.isfinite(row) & ~own, num_recent)] = True
+        return np.where(proposed, scores, -np.inf).astype(np.float32)
 
     def _describe(self, candidates: Int32Array, scores: Float32Array, histories: Int32Array) -> Float32Array:
         """Ranking features of lists of any lengths, each seen alone as the server sees it; zero behind its end."""

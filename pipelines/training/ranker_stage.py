@@ -14,13 +14,13 @@ import tensorflow as tf
 
 from pipelines.training.calibration import fit_calibration
 from pipelines.training.fitting import FitReport, Limits, fit
-from pipelines.training.lists import CandidateLists, ShownLists, parts
+from pipelines.training.lists import RankerLists, ShownLists, parts
 from pipelines.training.requests import ndcg_at_10
+from pipelines.training.scoring import Scorer, inputs_of, label_ranks, labels_of, signatures
 from pipelines.training.trail import Trail
 from recsys.config.cloud import RankerSettings
-from recsys.contracts.arrays import BoolArray, Float32Array, Int64Array
+from recsys.contracts.arrays import Float32Array, Int64Array
 from recsys.errors import TrainingError
-from recsys.features.ranking import RANKING_FEATURES
 from recsys.features.tasks import CHOICE_TASK, TASKS
 from recsys.metrics.ranking import auc
 from recsys.models.ranker import Ranker
@@ -29,44 +29,12 @@ from recsys.progress import Progress
 MIN_ANSWERS = 20
 """Times that a task must have been fulfilled, and not, among what was shown, to be learned."""
 
+MIN_STOPPING_USERS = 50
+"""Of fewer people the likelihood says less than chance does when to stop: then the last pass is kept."""
+
 _MAX_SECONDS = 600.0
+_STEPS = "steps"
 _JUDGED_BY = "validation_log_likelihood"
-_SCORE_ROWS = 512
-
-
-@dataclass(frozen=True)
-class RankerLists:
-    """What the ranker learns from, of either kind.
-
-    Attributes:
-      proposed: by retrieval; those of which the choice is absent judge, but do not teach.
-      shown: may be none.
-      vectors: `[num_items + 1, dim]` float32, the items that they speak of.
-    """
-
-    proposed: CandidateLists
-    shown: ShownLists
-    vectors: Float32Array
-
-    def of_users(self, users: Int64Array) -> RankerLists:
-        """Returns the lists of some users, in their order."""
-        rows = (np.flatnonzero(np.isin(lists.users, users)) for lists in (self.proposed, self.shown))
-        return RankerLists(self.proposed.take(next(rows)), self.shown.take(next(rows)), self.vectors)
-
-    def to_learn(self, count: int) -> RankerLists:
-        """Returns the lists that hold their choice and what was shown, at most `count` of each."""
-        holding = np.flatnonzero(self.proposed.labels >= 0)[:count]
-        return RankerLists(
-            self.proposed.take(holding), self.shown.take(np.arange(len(self.shown))[:count]), self.vectors
-        )
-
-    def __len__(self) -> int:
-        """Number of lists."""
-        return len(self.proposed) + len(self.shown)
-
-    def features(self) -> Float32Array:
-        """Returns those of all candidates, `[num_candidates, num_features]` float32."""
-        return np.concatenate([lists.features[lists.candidates > 0] for lists in (self.proposed, self.shown)])
 
 
 @dataclass(frozen=True)
@@ -112,6 +80,7 @@ def fit_ranker(
     """
     train, stop, judge = (lists.of_users(users) for users in _split_users(lists, seed))
     train, stop = train.to_learn(settings.max_examples), stop.to_learn(len(stop))
+    stops = stop.num_users >= MIN_STOPPING_USERS
     if len(train) == 0:
         raise TrainingError(
             f"Expected validation items among the first {settings.num_candidates} candidates to train the ranker on, "
@@ -121,72 +90,23 @@ def fit_ranker(
     batches = _Batches(train, ranker.tasks, settings.batch_size, seed)
     falling = tf.keras.optimizers.schedules.CosineDecay(settings.learning_rate, settings.max_epochs * len(batches))
     ranker.compile(optimizer=tf.keras.optimizers.Adam(falling))
-    inputs, signature = _signatures(ranker.dim, len(ranker.tasks))
+    inputs, signature = signatures(ranker.dim, len(ranker.tasks))
     scorer = Scorer(ranker, lists.vectors, tf.function(ranker.outputs_of, input_signature=[inputs]))
     # Of a few hundred lists NDCG says less than chance does; their likelihood moves smoothly.
-    limits = Limits(settings.max_epochs, settings.patience, _MAX_SECONDS, settings.averaging, _JUDGED_BY)
+    judged_by = _JUDGED_BY if stops else _STEPS
+    limits = Limits(settings.max_epochs, settings.patience, _MAX_SECONDS, settings.averaging, judged_by)
     progress.stage("training the ranker", settings.max_epochs)
-    report = fit(ranker, batches.epoch, signature, lambda: scorer.likelihood(stop), limits, progress, trail)
+    report = fit(ranker, batches.epoch, signature, _judge_by(scorer, stop, stops, ranker), limits, progress, trail)
     _calibrate(ranker, scorer, stop)
-    in_order = _label_ranks(np.zeros(judge.proposed.candidates.shape, np.float32), judge.proposed)
+    in_order = label_ranks(np.zeros(judge.proposed.candidates.shape, np.float32), judge.proposed)
     return RankerReport(
         fit=report,
         num_lists=len(train.proposed),
         num_shown=len(train.shown),
         retrieval_ndcg_at_10=ndcg_at_10(in_order),
-        ranker_ndcg_at_10=ndcg_at_10(_label_ranks(scorer.scores(judge.proposed), judge.proposed)),
+        ranker_ndcg_at_10=ndcg_at_10(label_ranks(scorer.scores(judge.proposed), judge.proposed)),
         aucs=_measure_tasks(ranker.tasks, scorer, judge.shown),
     )
-
-
-@dataclass(frozen=True)
-class Scorer:
-    """The ranker as it stands, over lists of any number.
-
-    Attributes:
-      ranker: seen as it changes.
-      vectors: `[num_items + 1, dim]` float32.
-      outputs_of: inputs as of `Ranker.call` to `[batch, num_candidates, num_tasks]` float32, traced once.
-    """
-
-    ranker: Ranker
-    vectors: Float32Array
-    outputs_of: Callable[[Mapping[str, Float32Array]], tf.Tensor]
-
-    @classmethod
-    def of(cls, ranker: Ranker, vectors: Float32Array) -> Scorer:
-        """Traces a ranker."""
-        inputs, _ = _signatures(ranker.dim, len(ranker.tasks))
-        return cls(ranker, vectors, tf.function(ranker.outputs_of, input_signature=[inputs]))
-
-    def outputs(self, lists: CandidateLists | ShownLists) -> Float32Array:
-        """Returns each task's output before calibration, `[num_lists, num_candidates, num_tasks]` float32."""
-        found = np.zeros((*lists.candidates.shape, len(self.ranker.tasks)), np.float32)
-        for rows in parts(len(lists), _SCORE_ROWS):
-            found[rows] = self.outputs_of(_inputs(lists.take(np.arange(len(lists))[rows]), self.vectors)).numpy()
-        return found
-
-    def scores(self, lists: CandidateLists | ShownLists) -> Float32Array:
-        """Returns the (calibrated) score of each candidate, `[num_lists, num_candidates]` float32."""
-        return self.ranker.combine(self.ranker.calibrated(tf.constant(self.outputs(lists)))).numpy()
-
-    def likelihood(self, lists: RankerLists) -> float:
-        """Returns the mean logarithm of the chance of what was chosen, and of what was done about what was shown.
-
-        Every proposed list holds its choice. A kind of which there is no list adds 0.
-        """
-        value = 0.0
-        if len(lists.proposed):
-            value += float(_log_likelihoods(self.outputs(lists.proposed)[:, :, 0], lists.proposed).mean())
-        if len(lists.shown):
-            outputs, labels = self.of_shown(lists.shown)
-            value -= float((np.logaddexp(0.0, outputs) - labels * outputs).sum(axis=1).mean())
-        return value
-
-    def of_shown(self, shown: ShownLists) -> tuple[Float32Array, BoolArray]:
-        """Returns outputs and labels of all that was shown, both `[num_candidates, num_tasks]`."""
-        present = shown.candidates > 0
-        return self.outputs(shown)[present], _labels(shown, self.ranker.tasks)[present]
 
 
 @dataclass(frozen=True)
@@ -219,13 +139,20 @@ class _Batches:
         labels[:, :, 0] = np.arange(lists.candidates.shape[1]) == lists.labels[:, None]
         mask = (lists.candidates > 0).astype(np.float32)
         masks = {"candidate_mask": mask, "shown_mask": np.zeros_like(mask)}
-        return {**_inputs(lists, self.lists.vectors), "labels": labels, **masks}
+        return {**inputs_of(lists, self.lists.vectors), "labels": labels, **masks}
 
     def _of_shown(self, rows: Int64Array) -> dict[str, Float32Array]:
         lists = self.lists.shown.take(rows)
         mask = (lists.candidates > 0).astype(np.float32)
-        labels = _labels(lists, self.tasks).astype(np.float32)
-        return {**_inputs(lists, self.lists.vectors), "labels": labels, "candidate_mask": mask, "shown_mask": mask}
+        labels = labels_of(lists, self.tasks).astype(np.float32)
+        return {**inputs_of(lists, self.lists.vectors), "labels": labels, "candidate_mask": mask, "shown_mask": mask}
+
+
+def _judge_by(scorer: Scorer, stop: RankerLists, stops: bool, ranker: Ranker) -> Callable[[], float]:
+    """What a fit is to raise: the likelihood of held-out lists or, where these are few, the steps that it took."""
+    if stops:
+        return lambda: scorer.likelihood(stop)
+    return lambda: float(ranker.optimizer.iterations)
 
 
 def _calibrate(ranker: Ranker, scorer: Scorer, held: RankerLists) -> None:
@@ -248,46 +175,9 @@ def _measure_tasks(tasks: tuple[str, ...], scorer: Scorer, shown: ShownLists) ->
     return {task: value for task, value in values.items() if value is not None}
 
 
-def _signatures(dim: int, num_tasks: int) -> tuple[dict[str, tf.TensorSpec], dict[str, tf.TensorSpec]]:
-    """What the ranker reads, and what its loss reads."""
-    inputs = {
-        "query": tf.TensorSpec([None, dim]),
-        "candidates": tf.TensorSpec([None, None, dim]),
-        "features": tf.TensorSpec([None, None, len(RANKING_FEATURES)]),
-    }
-    per_candidate = tf.TensorSpec([None, None])
-    masks = {"candidate_mask": per_candidate, "shown_mask": per_candidate}
-    return inputs, {**inputs, "labels": tf.TensorSpec([None, None, num_tasks]), **masks}
-
-
 def _split_users(lists: RankerLists, seed: int) -> tuple[Int64Array, Int64Array, Int64Array]:
     """80, 10 and 10 % of the users."""
     users = np.unique(np.concatenate([lists.proposed.users, lists.shown.users]))
     users = np.random.default_rng(seed).permutation(users)
     num_held = max(1, len(users) // 10)
     return users[2 * num_held :], users[:num_held], users[num_held : 2 * num_held]
-
-
-def _inputs(lists: CandidateLists | ShownLists, vectors: Float32Array) -> dict[str, Float32Array]:
-    return {"query": lists.queries, "candidates": vectors[lists.candidates], "features": lists.features}
-
-
-def _labels(shown: ShownLists, tasks: tuple[str, ...]) -> BoolArray:
-    return shown.fulfilled[:, :, [TASKS.index(task) for task in tasks]]
-
-
-def _label_ranks(scores: Float32Array, lists: CandidateLists) -> Float32Array:
-    """Rank (from 0) of the choice by `scores`, infinite where it is absent; equal scores keep the list's order."""
-    scores = np.where(lists.candidates > 0, scores, -np.inf)
-    own = np.take_along_axis(scores, np.maximum(lists.labels, 0)[:, None], axis=1)
-    before = np.arange(scores.shape[1])[None, :] < lists.labels[:, None]
-    ranks = ((scores > own) | ((scores == own) & before)).sum(axis=1)
-    return np.where(lists.labels >= 0, ranks, np.inf).astype(np.float32)
-
-
-def _log_likelihoods(scores: Float32Array, lists: CandidateLists) -> Float32Array:
-    """Logarithm of the softmax of the choice, `[num_lists]` float32; every list holds its choice."""
-    scores = np.where(lists.candidates > 0, scores, -np.inf)
-    scores -= scores.max(axis=1, keepdims=True)
-    own = np.take_along_axis(scores, lists.labels[:, None], axis=1)[:, 0]
-    return own - np.log(np.exp(scores).sum(axis=1))

@@ -48,6 +48,23 @@ def validation_requests(sequences: Sequences) -> Requests:
     return Requests(users[places], places, sequences.items[places])
 
 
+def period_requests(sequences: Sequences, per_user: int, seed: int) -> Requests:
+    """Returns requests for validation items that are asked for at the end of training, when none of them is known.
+
+    Args:
+      sequences: All users.
+      per_user: Items of a user at most, drawn by the seed, so that busy users do not outweigh the others.
+      seed: Draws them.
+    """
+    requests = validation_requests(sequences)
+    drawn = np.random.default_rng(seed).permutation(len(requests))
+    drawn = drawn[np.argsort(requests.users[drawn], kind="stable")]
+    users = requests.users[drawn]
+    place_in_user = np.arange(len(users)) - np.searchsorted(users, users)
+    kept = requests.take(np.sort(drawn[place_in_user < per_user]))
+    return Requests(kept.users, sequences.train_ends[kept.users], kept.targets)
+
+
 def first_requests(requests: Requests, count: int, seed: int) -> Requests:
     """Returns the first request of each user, of at most `count` users drawn by the seed."""
     rows = np.unique(requests.users, return_index=True)[1]

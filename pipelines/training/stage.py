@@ -14,13 +14,13 @@ import tensorflow as tf
 from pipelines.training.examples import Sequences, read_catalogue, read_sequences
 from pipelines.training.fitting import FitReport
 from pipelines.training.impressions import read_shown
-from pipelines.training.lists import ListMaker
+from pipelines.training.lists import ListMaker, RankerLists
 from pipelines.training.quantisation import export_query_towers
-from pipelines.training.ranker_stage import RankerLists, RankerReport, choose_tasks, fit_ranker
-from pipelines.training.requests import Requests, first_requests, ndcg_at_10, validation_requests
+from pipelines.training.ranker_stage import RankerReport, choose_tasks, fit_ranker
+from pipelines.training.requests import Requests, first_requests, ndcg_at_10, period_requests, validation_requests
 from pipelines.training.retrieval_stage import Encoder, build_retrieval, fit_retrieval
 from pipelines.training.trail import Trail
-from recsys.config.cloud import CloudSettings, RetrievalSettings
+from recsys.config.cloud import CloudSettings, RankerSettings, RetrievalSettings
 from recsys.config.federated import DeviceSettings
 from recsys.contracts import bundle as names
 from recsys.contracts.arrays import Float32Array, Int64Array
@@ -33,6 +33,9 @@ from recsys.models.ranker import Ranker, read_tasks
 from recsys.models.retrieval import RetrievalModel
 from recsys.models.weights import encode_weights, restore_grown_weights, restore_weights
 from recsys.progress import Progress
+
+_ITEMS_OF_A_PERIOD = 20
+"""Of one person, where the ranker is to foresee a whole period."""
 
 METRICS_FILE = "metrics.json"
 RETRIEVAL_WEIGHTS_FILE = "retrieval.npz"
@@ -152,9 +155,7 @@ def train_ranker(
     progress.stage("retrieving candidates for the ranker")
     length = max(HISTORY_LENGTH, settings.retrieval.history_length)
     shown = read_shown(sources.examples, settings.ranker.session_gap_s, settings.ranker.num_candidates, length)
-    proposed = maker.propose(
-        sample_requests(sequences, settings.ranker.max_examples, seed), sequences, settings.ranker.num_candidates
-    )
+    proposed = maker.propose(sample_requests(sequences, settings.ranker, seed), sequences, settings.ranker)
     rows = sample_rows(len(shown), settings.ranker.max_examples, seed)
     lists = RankerLists(proposed, maker.describe_shown(shown.take(rows)), maker.vectors)
     tf.keras.utils.set_random_seed(seed)
@@ -183,10 +184,13 @@ def make_device_tower(output_dir: Path, dim: int, settings: DeviceSettings, seed
     _write(output_dir, files, {})
 
 
-def sample_requests(sequences: Sequences, count: int, seed: int) -> Requests:
-    """Returns at most `count` requests of the validation period, drawn by the seed, in their order."""
-    requests = validation_requests(sequences)
-    return requests.take(sample_rows(len(requests), count, seed))
+def sample_requests(sequences: Sequences, settings: RankerSettings, seed: int) -> Requests:
+    """Returns what the ranker is to foresee: at most `max_examples` requests, drawn by the seed, in their order."""
+    if settings.asks == "period":
+        requests = period_requests(sequences, _ITEMS_OF_A_PERIOD, seed)
+    else:
+        requests = validation_requests(sequences)
+    return requests.take(sample_rows(len(requests), settings.max_examples, seed))
 
 
 def sample_rows(num_rows: int, count: int, seed: int) -> Int64Array:

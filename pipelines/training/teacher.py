@@ -9,9 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.training.examples import read_moments, read_sequences
+from pipelines.training.examples import read_catalogue, read_moments, read_sequences
 from pipelines.training.lists import CandidateLists
-from pipelines.training.ranker_stage import Scorer
+from pipelines.training.scoring import Scorer
 from pipelines.training.stage import METRICS_FILE, RANKER_WEIGHTS_FILE, RankerSources, sample_requests
 from recsys.config.cloud import CloudSettings
 from recsys.contracts.arrays import Float32Array, Int32Array
@@ -31,7 +31,7 @@ def write_teacher(
     it proposes better than it will ever propose anything. Counts are those of the whole log, as they are served.
 
     Args:
-      sources: What the ranker learned from.
+      sources: What the ranker learned from, but with the statistics and the vocabulary that it is served with.
       ranker_dir: What `train_ranker` wrote.
       embeddings: The item vectors of the bundle.
       output_dir: Made if absent.
@@ -45,11 +45,12 @@ def write_teacher(
     """
     sequences = read_sequences(sources.examples)
     user_ids, times_ms = read_moments(sources.examples)
-    requests = sample_requests(sequences, settings.ranker.max_examples, seed)
-    retrieval, catalogue = sources.restore_retrieval(settings.retrieval, seed)
+    requests = sample_requests(sequences, settings.ranker, seed)
+    retrieval, _ = sources.restore_retrieval(settings.retrieval, seed)
+    catalogue = read_catalogue(sources.statistics)
     vectors = catalogue.align(read_snapshot(embeddings.read_bytes()))
     maker = sources.list_maker(retrieval, catalogue, vectors, Period.KNOWN)
-    lists = maker.propose(requests, sequences, settings.ranker.num_candidates)
+    lists = maker.propose(requests, sequences, settings.ranker)
     weights = (ranker_dir / RANKER_WEIGHTS_FILE).read_bytes()
     ranker = Ranker(settings.retrieval.dim, settings.ranker, read_tasks(weights))
     restore_weights(ranker, weights)

@@ -19,7 +19,7 @@ from recsys.contracts.arrays import BoolArray, Float32Array, Int32Array
 from recsys.contracts.bundle import Manifest
 from recsys.contracts.events import Surface
 from recsys.errors import ContractError
-from recsys.features.catalogue import Catalogue
+from recsys.features.catalogue import Catalogue, share_of_recent
 from recsys.features.history import pad_history
 from recsys.features.item_to_item import HISTORY_LENGTH, ItemToItem
 from recsys.features.ranking import ranking_features
@@ -121,7 +121,9 @@ class CloudModel:
         return Proposal(found.item_indexes[order], ranked[order], rooms)
 
     def retrieve(self, query: Float32Array, surface: Surface, count: int, now_ms: int, exclude: Int32Array) -> Proposal:
-        """Returns up to `count` candidates in the order of the index: by the inner product with the query vector.
+        """Returns up to `count` candidates in the order of retrieval: by the inner product with the query vector.
+
+        Some are what was chosen most of late, where the bundle was trained with them (`Manifest.num_recent`).
 
         Args:
           query: `[dim]` float32.
@@ -139,10 +141,24 @@ class CloudModel:
             )
         allowed, open_rooms = self._allowed(surface, now_ms)
         allowed[exclude] = False
-        scores, found = self.index.search(query[None].astype(np.float32), count, allowed)
-        item_indexes = found[0][found[0] > 0]
+        item_indexes, scores = self._search(query.astype(np.float32), count, allowed)
         rooms = tuple(open_rooms.get(int(index)) for index in item_indexes)
-        return Proposal(item_indexes, scores[0][found[0] > 0], rooms)
+        return Proposal(item_indexes, scores, rooms)
+
+    def _search(self, query: Float32Array, count: int, allowed: BoolArray) -> tuple[Int32Array, Float32Array]:
+        """Candidates and their retrieval scores, best first."""
+        num_recent = share_of_recent(self.manifest.num_recent, count)
+        scores, found = self.index.search(query[None], count - num_recent, allowed)
+        near, near_scores = found[0][found[0] > 0], scores[0][found[0] > 0]
+        if not num_recent:
+            return near, near_scores
+        rest = allowed.copy()
+        rest[near] = False
+        recent = self.catalogue.most_recent(rest, num_recent)
+        items = np.concatenate([near, recent]).astype(np.int32)
+        scores = np.concatenate([near_scores, self.vectors[recent] @ query]).astype(np.float32)
+        order = np.lexsort((items, -scores))
+        return items[order], scores[order]
 
     def rank(
         self, query: Float32Array, history: Int32Array, candidates: Int32Array, scores: Float32Array

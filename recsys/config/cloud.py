@@ -15,6 +15,8 @@ class PrepareSettings(Settings):
 
     validation_fraction: float = Field(0.1, gt=0, lt=0.5)
     """The last share of each user's log, held out from retrieval: it stops training and teaches the ranker."""
+    validation_from_ms: int = Field(0, ge=0)
+    """Instead of a share of each user's log, everything from this moment on is held out; 0 takes the share."""
     max_validation_positives: int = Field(100_000, ge=1)
     """At most so many positives of a user are held out from retrieval, the latest."""
     num_shards: int = Field(4, ge=1)
@@ -74,6 +76,10 @@ class RankerSettings(Settings):
 
     num_candidates: int = Field(100, ge=2)
     """Length of the list that the ranker scores and the device receives."""
+    num_recent: int = Field(0, ge=0)
+    """So many of them are what was chosen most of late, whatever the query vector says; at most half of the list."""
+    asks: Literal["next", "period"] = "next"
+    """What a training list is to foresee: the next item, or all that is chosen in the validation period, unseen."""
     hidden_units: tuple[int, ...] = (64, 32)
     num_cross_layers: int = Field(2, ge=1)
     match_units: int = Field(0, ge=0)

@@ -45,6 +45,9 @@ class Manifest:
 
     Law: `Manifest.from_json(manifest.to_json()) == manifest`; `files` names every file of the bundle but the
     manifest and its signature; a bundle whose files differ from it in one byte is refused.
+
+    Attributes:
+      num_recent: candidates of a list that were chosen most of late, beside those nearest to the query vector.
     """
 
     version: str
@@ -57,6 +60,7 @@ class Manifest:
     num_items: int
     files: Mapping[str, FileEntry]
     parent: str | None = None
+    num_recent: int = 0
     metrics: Mapping[str, float] = field(default_factory=dict)
     schema_version: int = SCHEMA_VERSION
 

@@ -21,6 +21,9 @@ from recsys.errors import ContractError
 MAX_CATEGORIES = 8
 """Categories kept per item, the most telling first."""
 
+COUNTS = ("num_impressions", "num_positives", "num_recent")
+"""Columns of a vocabulary that are counted."""
+
 VOCABULARY_SCHEMA = pa.schema(
     [
         pa.field("item_id", pa.string(), nullable=False),
@@ -31,8 +34,9 @@ VOCABULARY_SCHEMA = pa.schema(
         pa.field("num_recent", pa.int64(), nullable=False),
     ]
 )
-"""`vocabulary.parquet`: row r describes item_index r + 1; counts come from the training period alone;
-`num_recent` counts positives of its last tenth (in time). The metadata key `num_categories` is a decimal number."""
+"""`vocabulary.parquet`: row r describes item_index r + 1. What is counted comes from one period: the training period
+where models learn, the whole log where they serve; `num_recent` counts positives of its last tenth (in time). The
+metadata key `num_categories` is a decimal number."""
 
 
 @dataclass(frozen=True)
@@ -44,9 +48,9 @@ class Catalogue:
       surfaces: `[num_items + 1]` int8, codes of `SURFACE_CODES`; row 0 is -1.
       categories: `[num_items + 1, MAX_CATEGORIES]` int32, 0 is padding.
       num_categories: number of distinct categories (indexes run from 1 to it).
-      impressions: `[num_items + 1]` float32, counts in the training period.
+      impressions: `[num_items + 1]` float32, counts in the period that the vocabulary speaks of.
       positives: `[num_items + 1]` float32, likewise.
-      recent: `[num_items + 1]` float32, positives in the last tenth of the training period.
+      recent: `[num_items + 1]` float32, positives in the last tenth of that period.
     """
 
     item_ids: tuple[str, ...]
@@ -99,6 +103,20 @@ class Catalogue:
         return np.where(self.positives > 0, own, 0).astype(np.int32)
 
     @cached_property
+    def _by_recency(self) -> Int32Array:
+        order = np.argsort(-self.recent, kind="stable")
+        return order[self.recent[order] > 0].astype(np.int32)
+
+    def most_recent(self, allowed: BoolArray, count: int) -> Int32Array:
+        """Returns what was chosen most of late, `[up to count]` int32; equal counts stand by index.
+
+        Args:
+          allowed: `[num_items + 1]` bool.
+          count: How many at most; items that nobody chose of late are not among them.
+        """
+        return self._by_recency[allowed[self._by_recency]][:count]
+
+    @cached_property
     def _index_by_id(self) -> dict[str, int]:
         return {item_id: index for index, item_id in enumerate(self.item_ids, start=1)}
 
@@ -131,6 +149,11 @@ class Catalogue:
         vectors = np.zeros((self.num_items + 1, snapshot.dim), np.float32)
         vectors[1:] = snapshot.vectors[[row_by_id[item_id] for item_id in self.item_ids]]
         return vectors
+
+
+def share_of_recent(num_recent: int, count: int) -> int:
+    """Returns how many of `count` candidates are what was chosen most of late: `num_recent`, but no more than half."""
+    return min(num_recent, count // 2)
 
 
 def _counts(table: pa.Table, name: str) -> Float32Array:

@@ -88,6 +88,7 @@ class BundleRegistry:
         dim: int,
         history_length: int,
         num_items: int,
+        num_recent: int = 0,
         parent: str | None = None,
         metrics: Mapping[str, float] | None = None,
     ) -> Bundle:
@@ -104,6 +105,7 @@ class BundleRegistry:
           dim: Length of a vector.
           history_length: Items that the query tower reads.
           num_items: Items in the vocabulary.
+          num_recent: Candidates of a list that were chosen most of late.
           parent: The version that this one was made from.
           metrics: Finite figures worth keeping.
 
@@ -129,6 +131,7 @@ class BundleRegistry:
                     dim=dim,
                     history_length=history_length,
                     num_items=num_items,
+                    num_recent=num_recent,
                     files=copy_files(files, partial),
                     parent=parent,
                     metrics=dict(metrics or {}),

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from benchmarks.protocols.assembly import Description, assemble
-from benchmarks.settings import BaselineSettings
+from benchmarks.settings import HOLD_OUT_LATEST, BaselineSettings
 from benchmarks.task import Log, Requests, Task
 from data.dataset import Dataset, empty_rooms, raw_event_schema
 from data.split import leave_one_out
@@ -60,5 +60,5 @@ def make_dataset(histories: list[list[int]], num_items: int) -> Dataset:
 def make_task(histories: list[list[int]], num_items: int) -> Task:
     """Leave one out over the whole catalogue."""
     dataset = make_dataset(histories, num_items)
-    description = Description("T", "tiny", BaselineSettings(), max_validation_positives=1)
+    description = Description("T", "tiny", BaselineSettings(), pipeline=HOLD_OUT_LATEST)
     return assemble(description, dataset, leave_one_out(dataset.events), "test")

@@ -11,7 +11,7 @@ import pytest
 from benchmarks.cloud import compare_models
 from benchmarks.comparison import Comparison
 from benchmarks.evaluation import rank_targets
-from benchmarks.tandem import TandemModel, bound_validation, train_bundle
+from benchmarks.tandem import TandemModel, adapt_settings, train_bundle
 from benchmarks.task import Requests, Task
 from recsys.cascade.cloud import CloudModel
 from recsys.config.cloud import CloudSettings, PrepareSettings, RankerSettings, RetrievalSettings
@@ -96,10 +96,10 @@ def test_who_has_no_history_is_answered(task: Task, cloud: CloudModel) -> None:
         assert (rank_targets(model.score, empty.log, empty.requests) >= 0).all()
 
 
-def test_the_settings_say_last_how_much_is_held_out(task: Task) -> None:
-    assert bound_validation(CloudSettings(), task).prepare.max_validation_positives == 1
+def test_the_settings_say_last_what_the_protocol_means_for_the_pipelines(task: Task) -> None:
+    assert adapt_settings(CloudSettings(), task).prepare.max_validation_positives == 1
     own = CloudSettings(prepare=PrepareSettings(max_validation_positives=7))
-    assert bound_validation(own, task).prepare.max_validation_positives == 7
+    assert adapt_settings(own, task).prepare.max_validation_positives == 7
 
 
 def test_both_arms_stand_in_one_comparison_and_a_rerun_keeps_them(task: Task, tmp_path: Path) -> None:

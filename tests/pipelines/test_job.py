@@ -20,7 +20,7 @@ from recsys.storage.session_store import SQLiteSessionStore
 from recsys.storage.workspace import SESSIONS_FILE, Workspace
 from tests.pipelines.conftest import TINY_CLOUD, make_events
 
-STAGES = ["prepare", "statistics", "retrieval", "ranker", "device", "embed", "teacher", "index"]
+STAGES = ["prepare", "statistics", "recount", "retrieval", "ranker", "device", "embed", "teacher", "index"]
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -86,6 +86,7 @@ def test_the_report_tells_stages_counters_and_metrics(tiny_workspace: Workspace,
     assert [stage["name"] for stage in report["stages"]] == [
         "prepare",
         "statistics",
+        "recount",
         "retrieval",
         "ranker",
         "device",
@@ -102,7 +103,7 @@ def test_the_report_tells_stages_counters_and_metrics(tiny_workspace: Workspace,
 def test_the_report_counts_and_times_the_steps_of_each_beam_stage(tiny_workspace: Workspace, trained: Bundle) -> None:
     report = read_report(tiny_workspace, trained.manifest)
     steps = {stage["name"]: stage["steps"] for stage in report["stages"] if stage["steps"]}
-    assert sorted(steps) == ["embed", "prepare", "statistics"]
+    assert sorted(steps) == ["embed", "prepare", "recount", "statistics"]
     assert sorted(steps["embed"]) == ["embed", "read items", "write vectors"]
     assert steps["embed"]["embed"]["rows"] == trained.manifest.num_items
     assert steps["prepare"]["validate"]["rows"] == report["counters"]["rows_in"]
@@ -162,6 +163,7 @@ def test_a_rerun_publishes_the_same_loads_nothing_heavy_and_is_silent(
     assert reused(tiny_workspace, trained) == [
         "prepare",
         "statistics",
+        "recount",
         "retrieval",
         "ranker",
         "device",
@@ -177,7 +179,7 @@ def test_other_index_settings_make_only_the_index_again(
     workspace = link(tiny_workspace, tmp_path / "workspace")
     settings = TINY_CLOUD.model_copy(update={"index": IndexSettings(factory="HNSW32", recall_floor=0.0)})
     bundle = train(workspace, settings, 7, Silent())
-    assert reused(workspace, bundle) == STAGES[:-1]
+    assert reused(workspace, bundle) == [stage for stage in STAGES if stage != "index"]
     changed = {name for name, entry in bundle.manifest.files.items() if entry != trained.manifest.files[name]}
     assert changed == {"index.faiss"}
 

@@ -6,6 +6,7 @@ import pytest
 from pipelines.prepare.examples import (
     EXAMPLE_SCHEMA,
     assign_periods,
+    assign_periods_by_time,
     count_users,
     encode,
     limit_users,
@@ -104,3 +105,9 @@ def test_an_example_holds_codes_in_place_of_words() -> None:
             "period": 0,
         },
     ]
+
+
+def test_everything_from_a_moment_on_is_validation_whoever_did_it() -> None:
+    times_ms = (5, 1_000, 999, 1_001)
+    events = make_events([{"user_id": str(time_ms % 2), "timestamp_ms": time_ms} for time_ms in times_ms])
+    assert assign_periods_by_time(events, 1_000).tolist() == [0, 1, 0, 1]

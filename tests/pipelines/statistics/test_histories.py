@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipelines.statistics.histories import Histories, keep_distinct, read_training
+from pipelines.statistics.histories import Histories, keep_distinct, read_histories
 from tests.pipelines.statistics.conftest import write_examples
 
 
@@ -21,7 +21,7 @@ def per_user(some: Histories) -> list[list[int]]:
 def test_positives_of_the_training_period_are_read_and_an_item_that_follows_itself_counts_once(
     two_people: Path,
 ) -> None:
-    (part,) = read_training(two_people / "events" / "part-00000.parquet", 100)
+    (part,) = read_histories(two_people / "events" / "part-00000.parquet", 100)
     assert per_user(part) == [[1, 2, 3]]
 
 
@@ -30,18 +30,18 @@ def test_users_are_whole_whatever_the_size_of_a_batch(tmp_path: Path, batch_rows
     rows = [("a", 1, "click", 0), ("a", 2, "click", 0), ("b", 3, "impression", 0)]
     rows += [("c", 2, "click", 0), ("c", 2, "like", 0), ("c", 1, "click", 0), ("d", 1, "click", 0)]
     folder = write_examples(tmp_path / "examples", [rows], 3)
-    parts = list(read_training(folder / "events" / "part-00000.parquet", batch_rows))
+    parts = list(read_histories(folder / "events" / "part-00000.parquet", batch_rows))
     assert [user for part in parts for user in per_user(part)] == [[1, 2], [2, 1], [1]]
 
 
 def test_a_part_without_positives_has_no_histories(tmp_path: Path) -> None:
     folder = write_examples(tmp_path / "examples", [[("a", 1, "impression", 0), ("a", 1, "click", 1)]], 1)
-    assert list(read_training(folder / "events" / "part-00000.parquet", 100)) == []
+    assert list(read_histories(folder / "events" / "part-00000.parquet", 100)) == []
 
 
 def test_the_same_item_at_the_end_of_one_user_and_the_start_of_the_next_counts_for_both(tmp_path: Path) -> None:
     folder = write_examples(tmp_path / "examples", [[("a", 1, "click", 0), ("b", 1, "click", 0)]], 1)
-    parts = read_training(folder / "events" / "part-00000.parquet", 100)
+    parts = read_histories(folder / "events" / "part-00000.parquet", 100)
     assert [user for part in parts for user in per_user(part)] == [[1], [1]]
 
 

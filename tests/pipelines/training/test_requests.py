@@ -5,6 +5,7 @@ from pipelines.training.examples import Sequences
 from pipelines.training.requests import (
     first_requests,
     ndcg_at_10,
+    period_requests,
     score_catalogue,
     target_ranks,
     validation_requests,
@@ -75,3 +76,16 @@ def test_ndcg_counts_the_first_ten_places():
     assert ndcg_at_10(np.array([10, np.inf])) == 0.0
     assert ndcg_at_10(np.array([0, 2, 10, 500])) == pytest.approx(1.5 / 4)
     assert ndcg_at_10(np.zeros(0, np.int64)) == 0.0
+
+
+def test_what_a_period_holds_is_asked_for_at_its_beginning():
+    requests = period_requests(SEQUENCES, 10, 0)
+    assert requests.targets.tolist() == [3, 2, 1]
+    assert requests.users.tolist() == [0, 1, 1]
+    assert requests.places.tolist() == [2, 4, 4], "nothing of the period is known"
+
+
+def test_so_many_items_of_a_period_are_drawn_for_each_user():
+    drawn = [period_requests(SEQUENCES, 1, seed) for seed in range(20)]
+    assert all(requests.users.tolist() == [0, 1] for requests in drawn)
+    assert {int(requests.targets[1]) for requests in drawn} == {1, 2}

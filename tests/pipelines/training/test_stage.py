@@ -57,7 +57,7 @@ def lists_of(maker, examples):
     """What retrieval proposes to everybody; nothing was shown."""
     sequences = read_sequences(examples)
     shown = maker.describe_shown(read_shown(examples, 60, 10, 100))
-    return RankerLists(maker.propose(validation_requests(sequences), sequences, 10), shown, maker.vectors)
+    return RankerLists(maker.propose(validation_requests(sequences), sequences, RANKER), shown, maker.vectors)
 
 
 def train(examples, folder, settings=SETTINGS, progress=None, trail=None):
@@ -173,7 +173,7 @@ def test_written_weights_restore_the_retrieval_model(trained, examples, retrieva
 def test_lists_hold_what_retrieval_proposes_on_the_surface_of_the_choice(examples, maker):
     sequences, catalogue = read_sequences(examples), maker.catalogue
     requests = validation_requests(sequences)
-    lists, vectors = maker.propose(requests, sequences, num_candidates=10), maker.vectors
+    lists, vectors = maker.propose(requests, sequences, RANKER), maker.vectors
     histories = sequences.padded_histories(requests.users, requests.places, 6)
     queries = Encoder(maker.retrieval).encode(histories, vectors)
     for row in (0, 1, 2, 3, len(requests) - 1):

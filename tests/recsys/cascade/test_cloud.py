@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -125,3 +127,23 @@ def test_a_missing_signature_and_wrong_inputs_are_named(bundle):
         Tower(model, "encode")(query=np.zeros(3, np.float32))
     with pytest.raises(BundleError, match="Expected the input 'query' of signature 'encode'"):
         Tower(model, "encode").input_shape("query")
+
+
+def test_some_candidates_are_what_was_chosen_of_late_where_the_bundle_says_so(cloud):
+    query = cloud.encode(NOTHING)
+    mixed = dataclasses.replace(cloud, manifest=dataclasses.replace(cloud.manifest, num_recent=4))
+    near = cloud.retrieve(query, Surface.FEED, 6, 0, NOTHING).item_indexes
+    rest = cloud.catalogue.on_surface(Surface.FEED).copy()
+    rest[near] = False
+    recent = cloud.catalogue.most_recent(rest, 4)
+    assert len(recent) == 4
+    found = mixed.retrieve(query, Surface.FEED, 10, 0, NOTHING)
+    assert set(found.item_indexes.tolist()) == {*near.tolist(), *recent.tolist()}
+    np.testing.assert_allclose(found.scores, cloud.vectors[found.item_indexes] @ query, rtol=1e-5)
+    assert (np.diff(found.scores) <= 0).all()
+    assert not set(mixed.retrieve(query, Surface.FEED, 10, 0, recent).item_indexes.tolist()) & set(recent.tolist())
+
+
+def test_recent_items_of_a_closed_room_are_not_proposed_either(cloud):
+    mixed = dataclasses.replace(cloud, manifest=dataclasses.replace(cloud.manifest, num_recent=5))
+    assert len(mixed.retrieve(cloud.encode(NOTHING), Surface.LIVE, 10, 0, NOTHING).item_indexes) == 0

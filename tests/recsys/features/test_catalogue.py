@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -7,7 +9,7 @@ import pytest
 from recsys.contracts.embeddings import EmbeddingSnapshot
 from recsys.contracts.events import Surface
 from recsys.errors import ContractError
-from recsys.features.catalogue import VOCABULARY_SCHEMA, Catalogue
+from recsys.features.catalogue import VOCABULARY_SCHEMA, Catalogue, share_of_recent
 from recsys.features.item_to_item import ITEM_TO_ITEM_SCHEMA, ItemToItem
 from recsys.features.ranking import RANKING_FEATURES, ranking_features
 from recsys.features.responses import Responses
@@ -103,3 +105,16 @@ def test_ranking_features_are_what_their_names_say():
     assert second["max_similarity"] == pytest.approx(0.0)
     assert second["log_transitions"] == pytest.approx(np.log(0.5 + 1e-4))  # item 1, the last chosen, speaks for item 2
     assert (second["transitions"], second["recent_ease"], second["raw_recent_ease"]) == (1.0, 1.0, 0.5)
+
+
+def test_the_most_recent_are_those_chosen_of_late_and_allowed():
+    catalogue = dataclasses.replace(build_catalogue(), recent=np.asarray([0, 2, 7, 7], np.float32))
+    everything = np.ones(4, np.bool_)
+    assert catalogue.most_recent(everything, 2).tolist() == [2, 3], "equal counts stand by index"
+    assert catalogue.most_recent(np.asarray([True, True, False, True]), 2).tolist() == [3, 1]
+    assert dataclasses.replace(catalogue, recent=np.zeros(4, np.float32)).most_recent(everything, 2).tolist() == []
+
+
+@pytest.mark.parametrize(("num_recent", "count", "share"), [(0, 10, 0), (3, 10, 3), (9, 10, 5), (3, 1, 0)])
+def test_at_most_half_of_a_list_is_what_was_chosen_of_late(num_recent, count, share):
+    assert share_of_recent(num_recent, count) == share
