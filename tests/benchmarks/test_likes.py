@@ -100,7 +100,7 @@ def comparison(tmp_path_factory: pytest.TempPathFactory) -> Comparison:
 
 def test_every_arm_has_its_auc_per_person_and_the_two_others(comparison: Comparison) -> None:
     result = json.loads(json.dumps(comparison.to_json(), allow_nan=False))
-    arms = ["liked_before", "like_rate", "logistic", "tandem_retrieval", "tandem_ranker", "tandem_like"]
+    arms = ["liked_before", "like_rate", "logistic", "boosted", "tandem_retrieval", "tandem_ranker", "tandem_like"]
     assert list(result["arms"]) == arms
     group = result["groups"]["all"]
     assert group["num_requests"] == 30

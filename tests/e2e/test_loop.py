@@ -93,7 +93,7 @@ def test_the_same_request_again_changes_nothing(demo: Demo, tmp_path: Path) -> N
     )  # fmt: skip
     assert run.returncode == 0, run.stderr
     assert json.loads(run.stdout)["version"] == demo.result["versions"]["cloud"]
-    assert run.stderr.count("unchanged, made earlier") == 7
+    assert run.stderr.count("unchanged, made earlier") == 9
 
 
 def test_evaluating_twice_gives_the_same_figures(demo: Demo) -> None:

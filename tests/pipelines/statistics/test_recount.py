@@ -25,10 +25,6 @@ def test_the_validation_period_counts(tmp_path: Path) -> None:
     recount(examples, served, SETTINGS)
     made = sorted(path.name for path in served.iterdir())
     assert made == ["item_to_item.parquet", "report.json", "vocabulary.parquet"]
-        "item_to_item.parquet",
-        "report.json",
-        "vocabulary.parquet",
-    ]
     assert rows_of(served / "item_to_item.parquet", "transitions") == {1: {2: 1.0, 3: 0.5}, 2: {3: 1.0}}
     assert rows_of(count(examples, tmp_path / "learned"), "transitions") == {1: {2: 1.0}}
     table = pq.read_table(served / "vocabulary.parquet").slice(0, 4)
