@@ -11,6 +11,7 @@ from cli.bench.index import index
 from cli.bench.likes import likes
 from cli.bench.prepare import prepare
 from cli.bench.query_tower import query_tower
+from cli.bench.start import start
 from cli.bench.survival import survival
 from cli.epilog import example
 
@@ -38,3 +39,4 @@ bench.command(
 )(index)
 bench.command(epilog=example("tandem bench prepare", "tandem bench prepare --rows 200000 --repeats 3 --json"))(prepare)
 bench.command(epilog=example("tandem bench federated", "tandem bench federated --slope 100000 --json"))(federated)
+bench.command(epilog=example("tandem bench start", "tandem bench start --repeats 20 --json"))(start)

@@ -13,6 +13,7 @@ from cli.bench.cold import tabulate_cold
 from cli.bench.prepare import tabulate_prepare
 from cli.bench.query_tower import tabulate_towers
 from cli.bench.results import format_interval
+from cli.bench.start import tabulate_start
 from cli.bench.survival import tabulate_kills
 from cli.console import print_to
 from cli.index_table import tabulate_indexes
@@ -20,7 +21,7 @@ from tests.cli.conftest import Run
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
-COMMANDS = ("query-tower", "cloud", "survival", "likes", "cold", "index", "prepare", "federated")
+COMMANDS = ("query-tower", "cloud", "survival", "likes", "cold", "index", "prepare", "federated", "start")
 
 
 def test_the_help_lists_every_benchmark_with_its_whole_line(tandem: Run) -> None:
@@ -37,11 +38,20 @@ def test_every_benchmark_has_an_example_and_the_options_they_share(name: str, ta
         assert text in run.stdout, text
 
 
-@pytest.mark.parametrize("name", ["query-tower", "cold"])
+@pytest.mark.parametrize("name", ["query-tower", "cold", "start"])
 def test_a_benchmark_of_an_empty_workspace_names_the_command_that_fills_it(name: str, tandem: Run) -> None:
     run = tandem("bench", name, "--workspace", "nowhere")
     assert run.returncode == 4
     assert "Run `tandem " in run.stderr.splitlines()[-1]
+
+
+def test_the_table_of_starts_tells_the_median_and_the_slowest() -> None:
+    server = {"seconds": 1.5, "runs": [1.4, 1.5, 2.25], "peak_bytes": 150 * 2**20, "first_answer_ms": 2.0}
+    stream = io.StringIO()
+    print_to(stream, tabulate_start({"help": {"seconds": 0.2, "runs": [0.2, 0.2, 0.31]}, "server": server}))
+    shown = stream.getvalue()
+    for text in ("medians of 3 starts", "0.20", "0.31", "1.50", "2.25", "150 MiB"):
+        assert text in shown, text
 
 
 def test_a_difference_bears_its_sign() -> None:
