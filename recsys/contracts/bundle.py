@@ -60,9 +60,9 @@ class Manifest:
     num_items: int
     files: Mapping[str, FileEntry]
     parent: str | None = None
-    num_recent: int = 0
     metrics: Mapping[str, float] = field(default_factory=dict)
     schema_version: int = SCHEMA_VERSION
+    num_recent: int = 0
 
     def to_json(self) -> str:
         """Canonical text: sorted keys, so that equal manifests have equal bytes (and signatures)."""
