@@ -16,7 +16,7 @@ from pipelines.training.calibration import fit_calibration
 from pipelines.training.fitting import FitReport, Limits, fit
 from pipelines.training.lists import RankerLists, ShownLists, parts
 from pipelines.training.requests import ndcg_at_10
-from pipelines.training.scoring import Scorer, inputs_of, label_ranks, labels_of, signatures
+from pipelines.training.scoring import Scorer, inputs_of, label_ranks, labels_of, signatures, taught_by
 from pipelines.training.trail import Trail
 from recsys.config.cloud import RankerSettings
 from recsys.contracts.arrays import Float32Array, Int64Array
@@ -27,7 +27,7 @@ from recsys.models.ranker import Ranker
 from recsys.progress import Progress
 
 MIN_ANSWERS = 20
-"""Times that a task must have been fulfilled, and not, among what was shown, to be learned."""
+"""Times that a task must have been fulfilled, and not, among what was chosen of what was shown, to be learned."""
 
 MIN_STOPPING_USERS = 50
 """Of fewer people the likelihood says less than chance does when to stop: then the last pass is kept."""
@@ -58,6 +58,7 @@ class RankerReport:
 def choose_tasks(shown: ShownLists) -> tuple[str, ...]:
     """Returns the tasks that what was shown can teach, the choice always among them."""
     fulfilled = shown.fulfilled[shown.candidates > 0]
+    fulfilled = fulfilled[fulfilled[:, TASKS.index(CHOICE_TASK)]]
     counts = fulfilled.sum(axis=0)
     enough = np.minimum(counts, len(fulfilled) - counts) >= MIN_ANSWERS
     return tuple(task for task, taught in zip(TASKS, enough, strict=True) if taught or task == CHOICE_TASK)
@@ -163,7 +164,10 @@ def _calibrate(ranker: Ranker, scorer: Scorer, held: RankerLists) -> None:
         present = held.proposed.candidates > 0
         is_choice = np.arange(present.shape[1]) == held.proposed.labels[:, None]
         outputs, labels = scorer.outputs(held.proposed)[present], is_choice[present][:, None]
-    fitted = [fit_calibration(outputs[:, task].astype(np.float64), labels[:, task]) for task in range(labels.shape[1])]
+    fitted = [
+        fit_calibration(outputs[taught, task].astype(np.float64), labels[taught, task])
+        for task, taught in enumerate(taught_by(labels).T)
+    ]
     slopes, offsets = np.ones(len(ranker.tasks)), np.zeros(len(ranker.tasks))
     slopes[: len(fitted)], offsets[: len(fitted)] = zip(*fitted, strict=True)
     ranker.calibrate(slopes, offsets)
@@ -171,7 +175,8 @@ def _calibrate(ranker: Ranker, scorer: Scorer, held: RankerLists) -> None:
 
 def _measure_tasks(tasks: tuple[str, ...], scorer: Scorer, shown: ShownLists) -> dict[str, float]:
     outputs, labels = scorer.of_shown(shown)
-    values = {task: auc(outputs[:, column], labels[:, column]) for column, task in enumerate(tasks)}
+    log_odds = scorer.ranker.log_odds_of(tf.constant(outputs)).numpy()
+    values = {task: auc(log_odds[:, column], labels[:, column]) for column, task in enumerate(tasks)}
     return {task: value for task, value in values.items() if value is not None}
 
 

@@ -46,7 +46,7 @@ class Scorer:
 
     def scores(self, lists: CandidateLists | ShownLists) -> Float32Array:
         """Returns the (calibrated) score of each candidate, `[num_lists, num_candidates]` float32."""
-        return self.ranker.combine(self.ranker.calibrated(tf.constant(self.outputs(lists)))).numpy()
+        return self.ranker.combine(self.ranker.log_odds_of(tf.constant(self.outputs(lists)))).numpy()
 
     def likelihood(self, lists: RankerLists) -> float:
         """Returns the mean logarithm of the chance of what was chosen, and of what was done about what was shown.
@@ -58,13 +58,21 @@ class Scorer:
             value += float(_log_likelihoods(self.outputs(lists.proposed)[:, :, 0], lists.proposed).mean())
         if len(lists.shown):
             outputs, labels = self.of_shown(lists.shown)
-            value -= float((np.logaddexp(0.0, outputs) - labels * outputs).sum(axis=1).mean())
+            entropy = np.logaddexp(0.0, outputs) - labels * outputs
+            value -= float((entropy * taught_by(labels)).sum(axis=1).mean())
         return value
 
     def of_shown(self, shown: ShownLists) -> tuple[Float32Array, BoolArray]:
         """Returns outputs and labels of all that was shown, both `[num_candidates, num_tasks]`."""
         present = shown.candidates > 0
         return self.outputs(shown)[present], labels_of(shown, self.ranker.tasks)[present]
+
+
+def taught_by(labels: BoolArray) -> BoolArray:
+    """Returns which tasks each row `[num_rows, num_tasks]` teaches: the choice always, others where it was made."""
+    taught = np.repeat(labels[:, :1], labels.shape[1], axis=1)
+    taught[:, 0] = True
+    return taught
 
 
 def signatures(dim: int, num_tasks: int) -> tuple[dict[str, tf.TensorSpec], dict[str, tf.TensorSpec]]:

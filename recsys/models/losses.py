@@ -46,6 +46,19 @@ def weighted_log_odds(log_odds: tf.Tensor, weights: Float32Array) -> tf.Tensor:
     )
 
 
+def joint_log_odds(first: tf.Tensor, given: tf.Tensor) -> tf.Tensor:
+    """Returns the log-odds that one thing happens and then another, float32, shaped as both together broadcast.
+
+    Args:
+      first: log-odds of the one.
+      given: log-odds of the other where the one has happened.
+    """
+    both = tf.math.log_sigmoid(first) + tf.math.log_sigmoid(given)
+    # 1 - σ(first) σ(given) as a sum of what is positive: of a difference little is left near 1.
+    neither = tf.sigmoid(-first) + tf.sigmoid(first) * tf.sigmoid(-given)
+    return both - tf.math.log(neither + _TINY)
+
+
 def softmax_loss(queries: tf.Tensor, candidates: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
     """Returns the softmax cross-entropy of inner products, `[num_queries]` float32.
 

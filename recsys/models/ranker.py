@@ -8,12 +8,16 @@
           └──────┼──────┘
          gate per task (MMoE)
           ┌──────┴──────┐
-        click   …     gift        log-odds per task, calibrated; the score is that of their weighted mean
+        click   …     gift        log-odds per task: of a click, and of all else given a click, calibrated;
+                                  the score is the log-odds of the weighted mean of the tasks' chances
 
 DCN V2: Improved Deep & Cross Network and Practical Lessons for Web-scale Learning to Rank Systems, Wang et al.,
 WWW 2021. Modeling Task Relationships in Multi-task Learning with Multi-gate Mixture-of-Experts, Ma et al., KDD 2018.
+Entire Space Multi-Task Model: An Effective Approach for Estimating Post-Click Conversion Rate, Ma et al., SIGIR 2018.
 Deviations: the retrieval score is added to each task's output, so that it learns a correction and starts from none;
-the experts lie over shared cross layers; a task's tower is one layer; a single task has one expert and no gate.
+the experts lie over shared cross layers; a task's tower is one layer; a single task has one expert and no gate; what
+follows a click is fitted to clicks instead of to all that was shown, which is the same likelihood. Only the click is
+learned of candidates that were never shown, so that it is the click that says what of them stands first.
 """
 
 from __future__ import annotations
@@ -29,7 +33,7 @@ from recsys.contracts.arrays import Float32Array, Float64Array
 from recsys.errors import TrainingError
 from recsys.features.ranking import RANKING_FEATURES
 from recsys.features.tasks import CHOICE_TASK
-from recsys.models.losses import listwise_loss, weighted_log_odds
+from recsys.models.losses import joint_log_odds, listwise_loss, weighted_log_odds
 from recsys.models.weights import decode_weights
 
 _CORRECTION = "correction_"
@@ -65,7 +69,8 @@ class Ranker(tfrs.Model):
         self._deviation = self.add_weight("feature_deviation", (num_features,), trainable=False, initializer="ones")
         self._slope = self.add_weight("calibration_slope", (num_tasks,), trainable=False, initializer="ones")
         self._offset = self.add_weight("calibration_offset", (num_tasks,), trainable=False, initializer="zeros")
-        self._retrieval_weight = self.add_weight("retrieval_weight", (num_tasks,), initializer="ones")
+        self._retrieval_weight = self.add_weight("retrieval_weight", (num_tasks,), initializer="zeros")
+        self._retrieval_weight.assign(np.eye(1, num_tasks)[0])  # what follows a click starts from even odds
         self._bias = self.add_weight("bias", (num_tasks,), initializer="zeros")
         self._build_layers(settings)
         self.built = True
@@ -112,7 +117,7 @@ class Ranker(tfrs.Model):
         self._deviation.assign(np.where(deviation > 1e-6, deviation, 1.0))
 
     def calibrate(self, slopes: Float64Array, offsets: Float64Array) -> None:
-        """Sets what makes log-odds out of each task's output: `slope * output + offset`, both `[num_tasks]`.
+        """Sets what calibrates each task's output: `slope * output + offset`, both `[num_tasks]`.
 
         Raises:
           TrainingError: If a slope is not above 0, which would turn the order of candidates round.
@@ -136,15 +141,20 @@ class Ranker(tfrs.Model):
         return weighted_log_odds(log_odds, self._task_weights)
 
     def log_odds(self, inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
-        """Returns calibrated log-odds per task, `[batch, num_candidates, num_tasks]` float32."""
-        return self.calibrated(self.outputs_of(inputs))
+        """Returns calibrated log-odds that each task is fulfilled, `[batch, num_candidates, num_tasks]` float32."""
+        return self.log_odds_of(self.outputs_of(inputs))
 
-    def calibrated(self, outputs: tf.Tensor) -> tf.Tensor:
-        """Returns the log-odds that `outputs_of` stands for, `[batch, num_candidates, num_tasks]` float32."""
-        return outputs * self._slope + self._offset
+    def log_odds_of(self, outputs: tf.Tensor) -> tf.Tensor:
+        """Returns the calibrated log-odds that outputs `[..., num_tasks]` stand for, of the same shape."""
+        calibrated = outputs * self._slope + self._offset
+        choice = calibrated[..., :1]
+        return tf.concat([choice, joint_log_odds(choice, calibrated[..., 1:])], axis=-1)
 
     def outputs_of(self, inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
-        """Returns what training moves: log-odds per task before calibration, as of `log_odds`."""
+        """Returns what training moves, `[batch, num_candidates, num_tasks]` float32, before calibration.
+
+        Of the first task these are its log-odds, of any other those that it is fulfilled where the first one is.
+        """
         features = (inputs["features"] - self._mean) / self._deviation
         known = features
         if self._match is not None:
@@ -154,7 +164,7 @@ class Ranker(tfrs.Model):
         return prior + self._bias + self._correct(known)
 
     def compute_loss(self, inputs: Mapping[str, tf.Tensor], training: bool = False) -> tf.Tensor:
-        """Returns a float32 scalar: listwise cross-entropy of the choice, and of each task of what was shown.
+        """Returns a float32 scalar: listwise cross-entropy of the choice, and that of each task.
 
         Args:
           inputs: As of `call`, `labels` `[batch, num_candidates, num_tasks]`, `candidate_mask` and `shown_mask`
@@ -166,7 +176,8 @@ class Ranker(tfrs.Model):
         chosen = labels[:, :, 0] / tf.maximum(tf.reduce_sum(labels[:, :, 0], axis=1, keepdims=True), 1.0)
         listwise = tf.reduce_mean(listwise_loss(chosen, outputs[:, :, 0], inputs["candidate_mask"]))
         entropy = tf.nn.sigmoid_cross_entropy_with_logits(labels, outputs)
-        pointwise = tf.reduce_sum(entropy * shown[:, :, None]) / tf.maximum(tf.reduce_sum(shown), 1.0)
+        taught = tf.concat([tf.ones_like(labels[:, :, :1]), tf.repeat(labels[:, :, :1], len(self.tasks) - 1, 2)], 2)
+        pointwise = tf.reduce_sum(entropy * taught * shown[:, :, None]) / tf.maximum(tf.reduce_sum(shown), 1.0)
         return listwise + pointwise
 
     def _correct(self, inputs: tf.Tensor) -> tf.Tensor:

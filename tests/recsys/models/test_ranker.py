@@ -78,7 +78,8 @@ def test_it_learns_to_put_first_what_a_feature_marks(ranker, rng):
 
 def test_an_untrained_ranker_of_all_tasks_keeps_the_order_of_retrieval(multi_task_ranker, rng):
     lists = inputs(rng)
-    np.testing.assert_allclose(multi_task_ranker(lists).numpy(), lists["features"][:, :, 0], atol=1e-5)
+    order = multi_task_ranker(lists).numpy().argsort(axis=1)
+    np.testing.assert_array_equal(order, lists["features"][:, :, 0].argsort(axis=1))
 
 
 def test_one_task_has_neither_gates_nor_a_second_expert():
@@ -136,17 +137,42 @@ def test_what_was_not_shown_says_nothing_of_the_tasks(multi_task_ranker, shuffle
     assert multi_task_ranker.compute_loss({**lists, "labels": nothing, **masks}) == 0
     masks["shown_mask"][1, 3] = 1
     output = multi_task_ranker.outputs_of(lists).numpy()[1, 3]
-    expected = np.log1p(np.exp(output)).sum()
     np.testing.assert_allclose(
-        multi_task_ranker.compute_loss({**lists, "labels": nothing, **masks}), expected, rtol=1e-5
+        multi_task_ranker.compute_loss({**lists, "labels": nothing, **masks}), np.log1p(np.exp(output[0])), rtol=1e-5
     )
 
 
+def test_what_was_chosen_teaches_what_followed_it(multi_task_ranker, shuffle_weights, rng):
+    shuffle_weights(multi_task_ranker)
+    lists = inputs(rng, num_lists=1)
+    labels = np.zeros((1, 5, len(TASKS)), np.float32)
+    labels[0, 3, [0, 2]] = 1
+    masks = {"candidate_mask": np.ones((1, 5), np.float32), "shown_mask": np.ones((1, 5), np.float32)}
+    output = multi_task_ranker.outputs_of(lists).numpy()[0]
+    listwise = np.log(np.exp(output[:, 0]).sum()) - output[3, 0]
+    clicks = np.log1p(np.exp(output[:, 0])).sum() - output[3, 0]
+    followed = np.log1p(np.exp(output[3, 1:])).sum() - output[3, 2]
+    np.testing.assert_allclose(
+        multi_task_ranker.compute_loss({**lists, "labels": labels, **masks}),
+        listwise + (clicks + followed) / 5,
+        rtol=1e-5,
+    )
+
+
+def test_what_follows_a_click_is_as_likely_as_the_click_times_its_chance_given_one(rng):
+    ranker = Ranker(DIM, RANKER, ("click", "like"))
+    ranker.calibrate(np.array([1.0, 2.0]), np.array([0.0, 1.0]))
+    outputs = tf.constant([[np.log(0.5 / 0.5), (np.log(0.2 / 0.8) - 1.0) / 2.0]], tf.float32)
+    chances = tf.sigmoid(ranker.log_odds_of(outputs)).numpy()
+    np.testing.assert_allclose(chances, [[0.5, 0.5 * 0.2]], rtol=1e-5)
+
+
 def test_it_learns_tasks_that_contradict_each_other(multi_task_ranker, rng):
+    """Whoever clicks likes only what is low in one feature, and clicks on what is high in another."""
     lists = inputs(rng, num_lists=64)
     labels = np.zeros((64, 5, len(TASKS)), np.float32)
-    labels[:, :, 0] = lists["features"][:, :, 2] > 0
-    labels[:, :, 2] = lists["features"][:, :, 2] < 0
+    labels[:, :, 0] = lists["features"][:, :, 3] > 0
+    labels[:, :, 2] = (lists["features"][:, :, 2] < 0) & (labels[:, :, 0] > 0)
     ones = np.ones((64, 5), np.float32)
     multi_task_ranker.adapt(lists["features"])
     multi_task_ranker.compile(optimizer=tf.keras.optimizers.Adam(0.02))
