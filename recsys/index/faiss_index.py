@@ -50,7 +50,7 @@ class FaissIndex:
 
         Args:
           sample: `[num_rows, dim]` float32, finite; item vectors, without padding.
-          factory: "Flat", "HNSW32", "IVF256,Flat", "IVF4096,PQ32x4fsr,RFlat" or "IVF4096,PQ32x4fsr,Refine(SQfp16)",
+          factory: "Flat", "HNSW32", "IVF256,Flat", "IVF1024,PQ32x4fsr,RFlat" or "IVF1024,PQ32x4fsr,Refine(SQfp16)",
             with numbers of one's own.
 
         Raises:
