@@ -108,7 +108,7 @@ class IndexSettings(Settings):
     """Items that the cells and codes are learned from, for each cell that the catalogue would have."""
     shard_items: int = Field(250_000, ge=1)
     """Items that are added at once; shards are filled beside each other and merged."""
-    recall_target: float = Field(0.97, ge=0, le=1)
+    recall_target: float = Field(0.96, ge=0, le=1)
     """Recall@100 up to which auto raises the effort of a search."""
     recall_floor: float = Field(0.95, ge=0, le=1)
 
