@@ -2,7 +2,8 @@
 
 Exact search is the same class over a FAISS `IndexFlatIP`. Each index is measured at rising efforts up to the one that
 `tandem train` would choose: half of the queries choose it, the other half are judged. Queries are timed one by one, as
-a server gets them, and in one batch; the two indexes take turns, so that a busy moment of the machine hits both.
+a server gets them, and in one batch; the two indexes take turns every few queries, so that a busy moment of the machine
+hits both, but none finds the caches full of what the other left at each query.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from benchmarks.vectors import WORLDS
 from recsys.config.cloud import IndexSettings
 from recsys.contracts.arrays import BoolArray, Float32Array
 from recsys.errors import ConfigError
-from recsys.index.building import MAX_EFFORT, MIN_EFFORT, build_in_shards, draw_sample
+from recsys.index.building import build_in_shards, draw_sample, tune_effort
 from recsys.index.faiss_index import FaissIndex
 from recsys.index.faiss_rows import use_threads
 from recsys.index.measure import share_found
@@ -30,6 +31,8 @@ COUNT: Final = 100
 ALLOWED_SHARES: Final = (0.5, 0.1, 0.001)
 REPLACED_SHARE: Final = 0.01
 _ROUNDS: Final = 3
+_TURN_QUERIES: Final = 20
+"""Queries that an index is asked one by one before it is the other's turn."""
 
 
 def bench_index(
@@ -117,14 +120,15 @@ class _Trial:
             use_threads(self._num_threads)
 
     def _raise_effort(self, index: FaissIndex) -> list[dict[str, float]]:
-        rows, effort = [], MIN_EFFORT
-        while True:
-            index.effort = effort
-            found = share_found(index.search(self._queries[::2], COUNT)[1], self._wanted[::2])
-            rows.append({"effort": effort, **_compare(index, self._exact, self._queries[1::2])})
-            if found >= self._settings.recall_target or effort >= MAX_EFFORT:
-                return rows
-            effort *= 2
+        """Returns what was measured at each effort up to the one that is chosen, which stays."""
+        rows = []
+
+        def measure() -> float:
+            rows.append({"effort": index.effort, **_compare(index, self._exact, self._queries[1::2])})
+            return share_found(index.search(self._queries[::2], COUNT)[1], self._wanted[::2])
+
+        tune_effort(index, measure, self._settings.recall_target)
+        return sorted((row for row in rows if row["effort"] <= index.effort), key=lambda row: row["effort"])
 
     def _filter(self, index: FaissIndex, share: float) -> dict[str, float]:
         num_items = self._exact.num_items
@@ -179,9 +183,9 @@ def _time(indexes: Sequence[FaissIndex], queries: Float32Array, allowed: BoolArr
     for _ in range(_ROUNDS):
         for taken, index in zip(batches, indexes, strict=True):
             taken.append(_clock(index, queries, allowed) / len(queries))
-    for query in queries:
+    for start in range(0, len(queries), _TURN_QUERIES):
         for taken, index in zip(singles, indexes, strict=True):
-            taken.append(_clock(index, query[None], allowed))
+            taken += [_clock(index, query[None], allowed) for query in queries[start : start + _TURN_QUERIES]]
     medians = zip(singles, batches, strict=True)
     return [_Timing(float(np.median(one)), float(np.median(batch))) for one, batch in medians]
 

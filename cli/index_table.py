@@ -21,7 +21,7 @@ def tabulate_indexes(result: Mapping[str, Any]) -> list[Table]:
             table = Table(title=title, caption="one thread; × is throughput against exact search")
             for heading in ("search", "Recall@100", "ms, one", "×", "ms, in a batch", "×"):
                 table.add_column(heading, justify="left" if heading == "search" else "right")
-            rows = {f"effort {row['effort']:g}": row for row in index["efforts"]}
+            rows = {f"effort {row['effort']:.3g}": row for row in index["efforts"]}
             rows |= {f"{row['allowed_share']:.1%} allowed": row for row in index["filtered"]}
             rows[f"{index['replaced']['replaced_share']:.1%} replaced"] = index["replaced"]
             for name, row in rows.items():

@@ -104,11 +104,11 @@ class IndexSettings(Settings):
     factory: str = "auto"
     """What `faiss.index_factory` reads; auto chooses by the size of the catalogue and `memory_mb`."""
     memory_mb: int = Field(4_096, ge=1)
-    sample_per_cell: int = Field(64, ge=1)
+    sample_per_cell: int = Field(128, ge=1)
     """Items that the cells and codes are learned from, for each cell that the catalogue would have."""
     shard_items: int = Field(250_000, ge=1)
     """Items that are added at once; shards are filled beside each other and merged."""
-    recall_target: float = Field(0.97, ge=0, le=1)
+    recall_target: float = Field(0.96, ge=0, le=1)
     """Recall@100 up to which auto raises the effort of a search."""
     recall_floor: float = Field(0.95, ge=0, le=1)
 

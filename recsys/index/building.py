@@ -15,6 +15,8 @@ from recsys.index.faiss_rows import use_threads
 
 MAX_EFFORT: Final = 64.0
 MIN_EFFORT: Final = 0.25
+_STEPS_BACK: Final = (2**0.5, 2**0.25)
+"""What bisects the last doubling: of twice the effort much would often be too much."""
 
 
 def build_in_shards(
@@ -56,20 +58,33 @@ def draw_sample(num_rows: int, sample_rows: int, seed: int) -> Int32Array:
 
 
 def tune_effort(index: FaissIndex, measure: Callable[[], float], wanted: float) -> float:
-    """Sets the least effort, by powers of two, at which the index finds enough; returns the share found.
+    """Sets the least effort at which the index finds enough; returns the share found.
+
+    It is doubled until it suffices, and then lowered by fourth roots of two as far as it still does.
 
     Args:
       index: Its effort is set.
       measure: Returns recall at the effort of the moment.
       wanted: Recall to reach; where none does, the greatest effort stays.
     """
-    effort = MIN_EFFORT
-    while True:
+
+    def find(effort: float) -> float:
         index.effort = effort
-        found = measure()
-        if found >= wanted or effort >= MAX_EFFORT:
-            return found
-        effort *= 2
+        return measure()
+
+    enough = MIN_EFFORT
+    found = find(enough)
+    while found < wanted and enough < MAX_EFFORT:
+        enough *= 2
+        found = find(enough)
+    if found < wanted or enough == MIN_EFFORT:
+        return found
+    for step in _STEPS_BACK:
+        less = find(enough / step)
+        if less >= wanted:
+            enough, found = enough / step, less
+    index.effort = enough
+    return found
 
 
 def _fill(trained: FaissIndex, rows: Float32Array, shard_items: int, num_threads: int) -> None:

@@ -21,8 +21,8 @@ from recsys.errors import ConfigError
 _EF_SEARCH: Final = 128
 _MIN_PROBED_CELLS: Final = 8
 _PROBED_SHARE: Final = 0.25
-_REFINED_PROBED_SHARE: Final = 1 / 64
-_REFINED_FACTOR: Final = 10.0
+_REFINED_PROBED_SHARE: Final = 1 / 8
+_REFINED_FACTOR: Final = 6.0
 """Hits by code, for each that is wanted, which are scored again by their vectors."""
 _KINDS: Final = '"Flat", "HNSW<links>", "IVF<cells>,Flat", "IVF<cells>,PQ<parts>x4fsr,RFlat" or "…,Refine(SQfp16)"'
 
@@ -172,7 +172,9 @@ class FaissRows:
           queries: `[num_queries, dim]` float32.
           count: How many rows per query, from 1.
           mask: `[num_rows]` bool, the rows that may be found; all where it is None.
-          share: Of the rows that may be found; effort grows as it shrinks, since all are walked over.
+          share: Of the rows that may be found; effort grows as it shrinks, since a graph walks over all of them. By its
+            root suffices for cells: of 100 items of a tenth, more than of 100 out of all (clustered: .994 against .977,
+            and 1.6 times as fast as by the share itself).
 
         Returns:
           Scores `[num_queries, count]` float32, falling, and rows `[num_queries, count]` int64, -1 where none.
@@ -184,7 +186,7 @@ class FaissRows:
             ef_search = int(max(self._index.hnsw.efSearch, 2 * count) / share)
             parameters = faiss.SearchParametersHNSW(sel=selector, efSearch=min(ef_search, self.num_rows))
         else:
-            probed = min(int(np.ceil(self._cells.nprobe / share)), self._cells.nlist)
+            probed = min(int(np.ceil(self._cells.nprobe / np.sqrt(share))), self._cells.nlist)
             parameters = faiss.SearchParametersIVF(sel=selector, nprobe=probed)
         if self._is_refined:
             parameters = faiss.IndexRefineSearchParameters(k_factor=self._index.k_factor, base_index_params=parameters)

@@ -29,7 +29,8 @@ class RowItems:
     def codes(self, codes: Int32Array) -> None:
         self._codes = codes
         self.num_items = int(np.abs(codes).max(initial=0))
-        self.num_used = int((codes > 0).sum())
+        self._is_used: BoolArray = codes > 0
+        self.num_used = int(self._is_used.sum())
         self.is_plain = bool((codes == np.arange(1, len(codes) + 1)).all())
 
     def extend(self, items: Int32Array) -> None:
@@ -53,8 +54,7 @@ class RowItems:
         """
         if self.is_plain:
             return None if allowed is None else allowed[1:]
-        is_used: BoolArray = self.codes > 0
-        return is_used if allowed is None else is_used & allowed[np.abs(self.codes)]
+        return self._is_used if allowed is None else self._is_used & allowed[np.abs(self.codes)]
 
     def check(self, items: Int32Array) -> None:
         """Refuses items that have no row to replace or remove.

@@ -56,8 +56,8 @@ def test_examples_without_histories_cannot_measure(trained: Bundle, tmp_path: Pa
 
 def test_auto_chooses_the_effort_as_well_as_the_kind(trained: Bundle, examples_dir: Path, tmp_path: Path) -> None:
     assert choose_factory(IndexSettings(), 68, 8) == "Flat"
-    assert choose_factory(IndexSettings(), 1_000_000, 64) == "IVF4096,PQ32x4fsr,RFlat"
-    assert choose_factory(IndexSettings(memory_mb=200), 1_000_000, 64) == "IVF4096,PQ32x4fsr,Refine(SQfp16)"
+    assert choose_factory(IndexSettings(), 1_000_000, 64) == "IVF1024,PQ32x4fsr,RFlat"
+    assert choose_factory(IndexSettings(memory_mb=200), 1_000_000, 64) == "IVF1024,PQ32x4fsr,Refine(SQfp16)"
     assert choose_factory(IndexSettings(factory=COARSE), 1_000_000, 64) == COARSE
     assert build(trained, examples_dir, IndexSettings(), tmp_path)["index_effort"] == 1.0
 

@@ -82,3 +82,25 @@ def test_effort_ends_where_more_of_it_is_useless(vectors):
     assert tune_effort(index, lambda: asked.append(1) or 0.5, 0.9) == 0.5
     assert len(asked) == 9  # 1/4, 1/2, … 64
     assert MAX_EFFORT == 2.0**6
+
+
+@pytest.mark.parametrize(
+    ("wanted", "asked"),
+    [
+        (0.25, [0.25]),
+        (1.1, [0.25, 0.5, 1, 2, 2**0.5, 2**0.25]),
+        (1.3, [0.25, 0.5, 1, 2, 2**0.5, 2**0.25]),
+        (1.5, [0.25, 0.5, 1, 2, 2**0.5, 2**0.75]),
+        (1.9, [0.25, 0.5, 1, 2, 2**0.5, 2**0.75]),
+    ],
+)
+def test_the_last_doubling_is_taken_back_as_far_as_enough_is_found(wanted, asked, vectors):
+    index, tried = FaissIndex.build(vectors, "HNSW4"), []
+
+    def measure():
+        tried.append(index.effort)
+        return index.effort  # As if an index found as much as it takes effort.
+
+    found = tune_effort(index, measure, wanted)
+    assert tried == pytest.approx(asked, rel=0.01)
+    assert found == index.effort == min(effort for effort in tried if effort >= wanted)

@@ -230,6 +230,20 @@ def test_an_item_that_is_removed_is_never_found(index, vectors, queries):
     assert changed.unused_share == pytest.approx(len(gone) / 2_000)
 
 
+def test_where_all_of_the_nearest_items_are_gone_the_next_are_found(index, vectors, queries):
+    # 150 of 2,000, all that a query for 20 would look at: dropping them from its hits leaves no hit.
+    query = queries[:1]
+    gone = ExactIndex(vectors).search(query, 150)[1][0]
+    changed = FaissIndex.from_bytes(index.to_bytes())
+    changed.remove(gone)
+    allowed = np.ones(2_001, np.bool_)
+    allowed[gone] = False
+    found, wanted = changed.search(query, 20)[1], ExactIndex(vectors).search(query, 20, allowed)[1]
+    assert not np.isin(found, gone).any()
+    assert (found > 0).all()
+    assert share_found(found, wanted) >= 0.8
+
+
 def test_items_that_are_added_get_the_next_item_indexes(index):
     changed = FaissIndex.from_bytes(index.to_bytes())
     changed.add(np.full((2, 16), 100, np.float32) * np.array([[1], [2]], np.float32))

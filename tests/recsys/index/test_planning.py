@@ -15,9 +15,9 @@ MUCH = 2**40
         (50_000, "Flat"),
         (50_001, "HNSW32"),
         (200_000, "HNSW32"),
-        (200_001, "IVF2048,PQ32x4fsr,RFlat"),
-        (1_000_000, "IVF4096,PQ32x4fsr,RFlat"),
-        (1_000_000_000, "IVF65536,PQ32x4fsr,RFlat"),
+        (200_001, "IVF512,PQ32x4fsr,RFlat"),
+        (1_000_000, "IVF1024,PQ32x4fsr,RFlat"),
+        (1_000_000_000, "IVF32768,PQ32x4fsr,RFlat"),
     ],
 )
 def test_the_size_of_the_catalogue_chooses_the_kind(num_items, factory):
@@ -27,9 +27,9 @@ def test_the_size_of_the_catalogue_chooses_the_kind(num_items, factory):
 @pytest.mark.parametrize(
     ("bytes_per_item", "factory"),
     [
-        (280, "IVF4096,PQ32x4fsr,RFlat"),
-        (279, "IVF4096,PQ32x4fsr,Refine(SQfp16)"),
-        (152, "IVF4096,PQ32x4fsr,Refine(SQfp16)"),
+        (280, "IVF1024,PQ32x4fsr,RFlat"),
+        (279, "IVF1024,PQ32x4fsr,Refine(SQfp16)"),
+        (152, "IVF1024,PQ32x4fsr,Refine(SQfp16)"),
     ],
 )
 def test_a_million_vectors_of_64_take_what_memory_there_is(bytes_per_item, factory):
@@ -42,11 +42,11 @@ def test_a_million_vectors_of_64_take_what_memory_there_is(bytes_per_item, facto
 def test_a_graph_whose_links_do_not_fit_gives_way_to_cells():
     # 256 bytes of vector, 64 links of 4 bytes, an id of 8.
     assert plan_index(100_000, 64, 100_000 * 520).factory == "HNSW32"
-    assert plan_index(100_000, 64, 100_000 * 519).factory == "IVF2048,PQ32x4fsr,RFlat"
+    assert plan_index(100_000, 64, 100_000 * 519).factory == "IVF512,PQ32x4fsr,RFlat"
 
 
 def test_an_odd_length_is_coded_number_by_number():
-    assert plan_index(1_000_000, 7, MUCH).factory == "IVF4096,PQ7x4fsr,RFlat"
+    assert plan_index(1_000_000, 7, MUCH).factory == "IVF1024,PQ7x4fsr,RFlat"
 
 
 @pytest.mark.parametrize(
@@ -61,6 +61,8 @@ def test_a_catalogue_that_fits_in_no_way_says_what_it_needs(num_items, memory_by
         plan_index(num_items, 64, memory_bytes)
 
 
-@pytest.mark.parametrize(("num_items", "cells"), [(1, 4), (16, 16), (17, 32), (1_000_000, 4_096), (10**9, 65_536)])
+@pytest.mark.parametrize(
+    ("num_items", "cells"), [(1, 1), (16, 4), (17, 8), (10**6, 1_024), (10**9, 32_768), (10**10, 65_536)]
+)
 def test_cells_grow_with_the_root_of_the_items(num_items, cells):
     assert count_cells(num_items) == cells
