@@ -58,8 +58,9 @@ format: setup ## Rewrite the code in the house style
 locks: ## Recompile the hashed locks from setup.cfg (needs uv)
 	requirements/compile.sh
 
-console-runtime: ## Fetch LiteRT for the browser anew, byte for byte as committed (needs npm)
+console-runtime: ## Fetch LiteRT for the browser and Swagger UI anew, byte for byte as committed (needs npm)
 	serving/console/vendor/vendor.sh --keep-checksums
+	serving/reference/vendor/vendor.sh --keep-checksums
 
 clean: ## Remove .venv, caches and build products (workspaces such as .tandem stay)
 	rm -rf .venv build *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

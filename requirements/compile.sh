@@ -12,7 +12,7 @@ lock() { # lock OUTPUT EXTRA...
     --quiet --output-file "requirements/$output"
 }
 UPGRADE=${1:-}
-lock all.txt cloud federated device serving bench dev
+lock all.txt cloud federated client device serving bench dev
 # The smaller locks keep the versions of the large one, so that all sides run the same code.
 cp requirements/all.txt requirements/serving.txt && lock serving.txt serving
 cp requirements/all.txt requirements/device.txt && lock device.txt device

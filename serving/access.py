@@ -24,7 +24,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from recsys.errors import ConfigError
 from serving.problems import answer_problem
 
-_PUBLIC: Final = frozenset({"/healthz", "/readyz", "/docs", "/openapi.json"})
+_PUBLIC: Final = re.compile(r"/healthz|/readyz|/openapi\.json|/docs(/.*)?", re.DOTALL)
+"""Paths that everybody may ask."""
+
 _ADMIN: Final = re.compile(r"/metrics|/v1/users(/.*)?|/console(/.*)?", re.DOTALL)
 """Paths that only the scope `admin` may ask; all others are for both scopes."""
 
@@ -104,7 +106,7 @@ class Access:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes the request on if its key allows it."""
-        if scope["type"] != "http" or scope["path"] in _PUBLIC:
+        if scope["type"] != "http" or _PUBLIC.fullmatch(scope["path"]):
             await self._app(scope, receive, send)
             return
         refuse = self._judge(scope)

@@ -16,7 +16,7 @@ from serving.body_limit import BodyLimit
 from serving.documentation import Documentation
 from serving.observation import Observer
 from serving.problems import install_problems
-from serving.routes import bundle, embeddings, feed, health, people
+from serving.routes import bundle, embeddings, feed, health, people, reference
 from serving.routes.console import install_console
 from serving.service import Service
 
@@ -34,14 +34,16 @@ def create_app(workspace: Workspace, settings: ServingSettings) -> FastAPI:
       settings: Limits and sizes.
     """
     service = Service.assemble(workspace, settings)
-    app = FastAPI(title="Tandem", version=API_VERSION, lifespan=_live, redoc_url=None, redirect_slashes=False)
+    app = FastAPI(
+        title="Tandem", version=API_VERSION, lifespan=_live, docs_url=None, redoc_url=None, redirect_slashes=False
+    )
     app.state.service = service
     install_problems(app)
     app.add_middleware(BodyLimit, max_body_bytes=settings.max_body_bytes)
     if settings.keys_file:
         app.add_middleware(Access, grants=read_grants(Path(settings.keys_file)))
     app.add_middleware(Observer, metrics=service.metrics)
-    for part in (feed, people, embeddings, bundle, health):
+    for part in (feed, people, embeddings, bundle, health, reference):
         app.include_router(part.router)
     install_console(app, workspace)
     documentation = Documentation(app, service.deployment, settings.max_candidates)

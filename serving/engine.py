@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -24,8 +24,7 @@ RANKED: Final = 100
 """Candidates that the ranker sees at least, however few are wanted: the length of the lists that it learned from."""
 
 
-@dataclass(frozen=True)
-class Reranked:
+class Reranked(NamedTuple):
     """A candidate's place in the new order: its row in the list that came, and its score (None: unknown item)."""
 
     row: int
@@ -156,7 +155,7 @@ class Engine:
             given = np.asarray(scores, np.float32)[known]
             fresh = _check_finite(self.reranker.rerank(vectors[indexes[known]], given, query, vectors[past]))
         order = np.argsort(-fresh, kind="stable")
-        ranked = [Reranked(row, score) for row, score in zip(known[order].tolist(), fresh[order].tolist(), strict=True)]
+        ranked = list(map(Reranked, known[order].tolist(), fresh[order].tolist()))
         return ranked + [Reranked(row, None) for row in unknown.tolist()]
 
     def warm(self) -> None:

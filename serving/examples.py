@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,21 +11,13 @@ import numpy as np
 
 from recsys.contracts.bundle import DEVICE_TOWER_FILE
 from recsys.contracts.events import Action, Surface
-from recsys.contracts.feed import FeedRequest
+from recsys.contracts.feed import FeedRequest, FeedResponse
 from serving.engine import Engine
 from serving.observation import Stopwatch
 from serving.reasons import explain
 from serving.routes.bundle import describe_bundle
-from serving.routes.feed import give_order
-from serving.wire.feed import (
-    CandidateGiven,
-    RecommendAnswer,
-    RecommendRequest,
-    RerankAnswer,
-    RerankRequest,
-    RetrieveAnswer,
-    RetrieveRequest,
-)
+from serving.wire.answers import write_recommended, write_reranked, write_retrieved
+from serving.wire.feed import CandidateGiven, RecommendRequest, RerankRequest, RetrieveRequest
 from serving.wire.operation import HealthAnswer, ReadyAnswer
 from serving.wire.people import EventGiven, EventsAnswer, EventsRequest, ForgottenAnswer
 from serving.wire.shape import Wire
@@ -63,9 +56,9 @@ def build_examples(engine: Engine) -> Examples:
             "/v1/events": _dump(events),
         },
         answers={
-            "/v1/recommend": _recommend(engine, recommend["history"]).model_dump(mode="json"),
-            "/v1/rerank": _rerank(engine, rerank["history"]).model_dump(mode="json"),
-            "/v1/retrieve": _retrieve(engine, retrieve["query_vector"]).model_dump(mode="json"),
+            "/v1/recommend": json.loads(write_recommended(_recommend(engine, recommend["history"]), degraded=False)),
+            "/v1/rerank": _rerank(engine, rerank["history"]),
+            "/v1/retrieve": _retrieve(engine, retrieve["query_vector"]),
             "/v1/events": EventsAnswer(accepted=1, duplicates=0, degraded=False).model_dump(mode="json"),
             "/v1/users/{user_id}": ForgottenAnswer(status="forgotten").model_dump(mode="json"),
             "/v1/bundle": describe_bundle(engine).model_dump(mode="json"),
@@ -131,25 +124,25 @@ def _query_vector(engine: Engine, liked: Sequence[str]) -> list[float]:
     return [round(component, 4) for component in vector.tolist()]
 
 
-def _retrieve(engine: Engine, body: RetrieveRequest) -> RetrieveAnswer:
+def _retrieve(engine: Engine, body: RetrieveRequest) -> Any:
     found = engine.retrieve(body.query_vector, body.surface, body.count, 0, body.exclude_ids, Stopwatch())
-    return RetrieveAnswer.from_contract(found)
+    return json.loads(write_retrieved(found))
 
 
-def _recommend(engine: Engine, body: RecommendRequest) -> RecommendAnswer:
+def _recommend(engine: Engine, body: RecommendRequest) -> FeedResponse:
     history = tuple(body.history or ())
     wish = FeedRequest(
         surface=body.surface, count=body.count, now_ms=0, history=history, exclude_ids=tuple(body.exclude_ids)
     )
-    return RecommendAnswer.from_contract(engine.recommend(wish, history, Stopwatch()))
+    return engine.recommend(wish, history, Stopwatch())
 
 
-def _rerank(engine: Engine, body: RerankRequest) -> RerankAnswer:
+def _rerank(engine: Engine, body: RerankRequest) -> Any:
     scores = [candidate.score for candidate in body.candidates]
     item_ids = [candidate.item_id for candidate in body.candidates]
     ranked = engine.rerank(body.history, item_ids, scores, Stopwatch())
     reasons = explain(engine, body.history, item_ids, scores, Stopwatch()) if body.explain else {}
-    return give_order(engine, body, ranked, reasons)
+    return json.loads(write_reranked(engine.manifest, body.candidates, ranked, reasons))
 
 
 def _first_items(engine: Engine, surface: Surface) -> list[str]:

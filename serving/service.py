@@ -6,11 +6,13 @@ import asyncio
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Request
 
 from recsys.config.serving import ServingSettings
+from recsys.index.faiss_rows import use_threads
 from recsys.storage.workspace import SESSIONS_FILE, Workspace
 from serving.archive import Archive
 from serving.deadline import missed, seconds_left
@@ -39,7 +41,8 @@ class Service:
     @classmethod
     def assemble(cls, workspace: Workspace, settings: ServingSettings) -> Service:
         """Returns a service over a workspace; nothing is loaded yet."""
-        workers = Workers(settings.num_threads, settings.max_queued)
+        # Requests run beside each other; FAISS's own threads would only get in their way.
+        workers = Workers(settings.num_threads, settings.max_queued, prepare=partial(use_threads, 1))
         metrics = Metrics(queue_depth=lambda: workers.pending)
         path = workspace.state / SESSIONS_FILE
         histories = ConsentedHistories(path, settings.session_length, settings.session_ttl_s, settings.redis_url)

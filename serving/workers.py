@@ -20,18 +20,19 @@ class Workers:
     stays free for the network.
     """
 
-    def __init__(self, num_threads: int, max_queued: int) -> None:
+    def __init__(self, num_threads: int, max_queued: int, prepare: Callable[[], None] | None = None) -> None:
         """Makes the pool; threads start with the first work.
 
         Args:
           num_threads: How many pieces of work run at once.
           max_queued: How many more may wait.
+          prepare: Called once in each thread before its first work.
         """
         self._num_threads = num_threads
         self._capacity = num_threads + max_queued
         self._pending = 0
         self._lock = threading.Lock()
-        self._pool = ThreadPoolExecutor(num_threads, thread_name_prefix="tandem-worker")
+        self._pool = ThreadPoolExecutor(num_threads, thread_name_prefix="tandem-worker", initializer=prepare)
 
     @property
     def pending(self) -> int:

@@ -11,6 +11,7 @@ from cli.bench.index import index
 from cli.bench.likes import likes
 from cli.bench.prepare import prepare
 from cli.bench.query_tower import query_tower
+from cli.bench.serving import serving
 from cli.bench.start import start
 from cli.bench.survival import survival
 from cli.epilog import example
@@ -40,3 +41,8 @@ bench.command(
 bench.command(epilog=example("tandem bench prepare", "tandem bench prepare --rows 200000 --repeats 3 --json"))(prepare)
 bench.command(epilog=example("tandem bench federated", "tandem bench federated --slope 100000 --json"))(federated)
 bench.command(epilog=example("tandem bench start", "tandem bench start --repeats 20 --json"))(start)
+bench.command(
+    epilog=example(
+        "tandem bench serving", "tandem bench serving --items 100000", "tandem bench serving --run-seconds 30 --json"
+    )
+)(serving)

@@ -246,7 +246,7 @@ class FaissRows:
 
 
 def use_threads(num_threads: int) -> None:
-    """Sets how many threads FAISS uses for one call, in the whole process.
+    """Sets how many threads FAISS uses for one call out of the calling thread; OpenMP counts for each by itself.
 
     A server that answers requests in its own threads wants 1: on a busy machine the threads of a call wait for each
     other longer than they work.

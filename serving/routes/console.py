@@ -14,13 +14,16 @@ from recsys.cascade.rooms import RoomSchedule
 from recsys.contracts.events import MAX_ID_LENGTH
 from recsys.storage.workspace import Workspace
 from serving.console.bundles import BundlesAnswer, summarise_bundles
-from serving.console.files import PAGE, VENDOR, answer_file
 from serving.console.quality import read_reports
 from serving.console.rounds import Run, read_runs
 from serving.console.titles import ItemTitle, Titles
+from serving.pages import INDEX, VENDOR, Site
 from serving.service import ServiceParameter
 
 router = APIRouter(prefix="/console", include_in_schema=False)
+
+SITE = Site("/console", "serving.console", {"script-src": "'self' 'wasm-unsafe-eval'"})
+"""LiteRT is WebAssembly."""
 
 MAX_PEOPLE = 50
 MAX_TITLES = 200
@@ -78,7 +81,7 @@ class StartAnswer:
 @router.get("")
 async def page(request: Request) -> Response:
     """Returns the page."""
-    return answer_file(request, PAGE)
+    return SITE.answer(request, INDEX)
 
 
 @router.get("/api/start")
@@ -128,13 +131,13 @@ def quality(state: StateParameter) -> list[dict[str, Any]]:
 @router.get(f"/{VENDOR}/{{name}}")
 async def vendor_file(name: NameParameter, request: Request) -> Response:
     """Returns a file of LiteRT for the browser."""
-    return answer_file(request, f"{VENDOR}/{name}")
+    return SITE.answer(request, f"{VENDOR}/{name}")
 
 
 @router.get("/{name}")
 async def page_file(name: NameParameter, request: Request) -> Response:
     """Returns a file of the page."""
-    return answer_file(request, name)
+    return SITE.answer(request, name)
 
 
 def find_busy_moment(rooms: RoomSchedule, now_ms: int) -> int | None:

@@ -7,34 +7,34 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from fastapi import APIRouter, Request
+from starlette.responses import Response
 
 from recsys.contracts.feed import FeedRequest, FeedResponse
 from recsys.errors import ContractError
-from serving.engine import Engine, Reranked
+from serving.engine import Reranked
 from serving.histories import Known
 from serving.observation import Stopwatch
 from serving.problems import problems
 from serving.reasons import Reason, explain
+from serving.routes.posted import JSON, PostedJson
 from serving.service import Service, ServiceParameter
+from serving.wire.answers import write_recommended, write_reranked, write_retrieved
 from serving.wire.feed import (
-    BehaviourAnswer,
-    ReasonAnswer,
     RecommendAnswer,
     RecommendRequest,
     RerankAnswer,
-    RerankedAnswer,
     RerankRequest,
     RetrieveAnswer,
     RetrieveRequest,
 )
 
-router = APIRouter(prefix="/v1", tags=["feed"])
+router = APIRouter(prefix="/v1", tags=["feed"], route_class=PostedJson)
 
 FAILURES: Final = problems(400, 413, 422, 429, 500, 503, 504)
 
 
-@router.post("/recommend", summary="Candidates for a person", responses=FAILURES)
-async def recommend(body: RecommendRequest, request: Request, service: ServiceParameter) -> RecommendAnswer:
+@router.post("/recommend", summary="Candidates for a person", response_model=RecommendAnswer, responses=FAILURES)
+async def recommend(body: RecommendRequest, request: Request, service: ServiceParameter) -> Response:
     """Retrieves and ranks candidates for a person, who is described by exactly one of three.
 
     `query_vector`: what the device's query tower gave over the private history. `history`: item ids, from a client
@@ -49,11 +49,11 @@ async def recommend(body: RecommendRequest, request: Request, service: ServicePa
         known = _consented(wish, service, stopwatch)
         return engine.recommend(wish, known.item_ids, stopwatch), known.degraded
 
-    return RecommendAnswer.from_contract(*await service.compute(request, work))
+    return _send(write_recommended(*await service.compute(request, work)))
 
 
-@router.post("/retrieve", summary="The nearest items of a vector", responses=FAILURES)
-async def retrieve(body: RetrieveRequest, request: Request, service: ServiceParameter) -> RetrieveAnswer:
+@router.post("/retrieve", summary="The nearest items of a vector", response_model=RetrieveAnswer, responses=FAILURES)
+async def retrieve(body: RetrieveRequest, request: Request, service: ServiceParameter) -> Response:
     """Returns candidates by the query vector alone, unranked: the path of a device that runs its own query tower.
 
     The device ranks them itself by the vectors that it keeps (`/v1/embeddings`). On the surface `live` only streamers
@@ -66,11 +66,11 @@ async def retrieve(body: RetrieveRequest, request: Request, service: ServicePara
     def work(stopwatch: Stopwatch) -> FeedResponse:
         return engine.retrieve(body.query_vector, body.surface, body.count, now_ms, body.exclude_ids, stopwatch)
 
-    return RetrieveAnswer.from_contract(await service.compute(request, work))
+    return _send(write_retrieved(await service.compute(request, work)))
 
 
-@router.post("/rerank", summary="A list in a new order", responses=FAILURES)
-async def rerank(body: RerankRequest, request: Request, service: ServiceParameter) -> RerankAnswer:
+@router.post("/rerank", summary="A list in a new order", response_model=RerankAnswer, responses=FAILURES)
+async def rerank(body: RerankRequest, request: Request, service: ServiceParameter) -> Response:
     """Orders candidates anew by the device tower, for clients that cannot run it themselves.
 
     Known items come first, by falling score. Items that the served catalogue does not have are kept: they stand at the
@@ -87,41 +87,12 @@ async def rerank(body: RerankRequest, request: Request, service: ServiceParamete
         ranked = engine.rerank(body.history, item_ids, scores, stopwatch)
         return ranked, explain(engine, body.history, item_ids, scores, stopwatch) if body.explain else {}
 
-    return give_order(engine, body, *await service.compute(request, work))
+    ranked, reasons = await service.compute(request, work)
+    return _send(write_reranked(engine.manifest, body.candidates, ranked, reasons))
 
 
-def give_order(
-    engine: Engine, body: RerankRequest, ranked: Sequence[Reranked], reasons: Mapping[int, Reason]
-) -> RerankAnswer:
-    """Returns the answer that puts the candidates of `body` into the order of `ranked`, with reasons by row."""
-    return RerankAnswer(
-        candidates=[
-            RerankedAnswer(
-                item_id=body.candidates[place.row].item_id,
-                score=place.score,
-                room_id=body.candidates[place.row].room_id,
-                known=place.score is not None,
-                reason=_give_reason(reasons, place.row, rank),
-            )
-            for rank, place in enumerate(ranked)
-        ],
-        bundle_version=engine.manifest.version,
-        embedding_version=engine.manifest.embedding_version,
-    )
-
-
-def _give_reason(reasons: Mapping[int, Reason], row: int, rank: int) -> ReasonAnswer | None:
-    reason = reasons.get(row)
-    if reason is None:
-        return None
-    return ReasonAnswer(
-        cloud_rank=row,
-        rank=rank,
-        cloud_score=reason.cloud_score,
-        own_score=reason.own_score,
-        history_effect=reason.history_effect,
-        behaviours=[BehaviourAnswer(item_id=one.item_id, effect=one.effect) for one in reason.behaviours],
-    )
+def _send(content: bytes) -> Response:
+    return Response(content, media_type=JSON)
 
 
 def _check_count(count: int, service: Service) -> None:

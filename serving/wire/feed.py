@@ -5,7 +5,6 @@ from __future__ import annotations
 from pydantic import Field, field_validator
 
 from recsys.contracts.events import MAX_ID_LENGTH, MAX_TIMESTAMP_MS, MIN_TIMESTAMP_MS, Surface
-from recsys.contracts.feed import FeedResponse
 from serving.wire.shape import MAX_DIM, MAX_EXCLUDED, MAX_HISTORY, Component, ItemId, Score, Wire
 
 
@@ -60,19 +59,6 @@ class RecommendAnswer(Wire):
         False, description="True where what the person did since the last training could not be asked for."
     )
 
-    @classmethod
-    def from_contract(cls, response: FeedResponse, degraded: bool = False) -> RecommendAnswer:
-        """Returns the JSON shape of a feed response."""
-        return cls(
-            degraded=degraded,
-            candidates=[
-                CandidateAnswer(item_id=candidate.item_id, score=candidate.score, room_id=candidate.room_id)
-                for candidate in response.candidates
-            ],
-            bundle_version=response.bundle_version,
-            embedding_version=response.embedding_version,
-        )
-
 
 class RetrieveRequest(Wire):
     """A wish for the nearest items of a query vector, unranked: for devices that run their own query tower."""
@@ -109,18 +95,6 @@ class RetrieveAnswer(Wire):
     bundle_version: str = Field(description="The bundle that gave the answer.")
     embedding_version: str = Field(description="The item vectors that the device must hold to re-rank it.")
 
-    @classmethod
-    def from_contract(cls, response: FeedResponse) -> RetrieveAnswer:
-        """Returns the JSON shape of a feed response."""
-        return cls(
-            candidates=[
-                RetrievedAnswer(item_id=candidate.item_id, score=candidate.score, room_id=candidate.room_id)
-                for candidate in response.candidates
-            ],
-            bundle_version=response.bundle_version,
-            embedding_version=response.embedding_version,
-        )
-
 
 class CandidateGiven(Wire):
     """One item to re-rank, as `/v1/recommend` gave it."""
@@ -147,11 +121,12 @@ class RerankRequest(Wire):
     @field_validator("candidates")
     @classmethod
     def _check_distinct(cls, candidates: list[CandidateGiven]) -> list[CandidateGiven]:
-        seen: set[str] = set()
-        for position, candidate in enumerate(candidates):
-            if candidate.item_id in seen:
-                raise ValueError(f"Expected distinct candidates, got an item id again at position {position}.")
-            seen.add(candidate.item_id)
+        if len({candidate.item_id for candidate in candidates}) < len(candidates):
+            seen: set[str] = set()
+            for position, candidate in enumerate(candidates):
+                if candidate.item_id in seen:
+                    raise ValueError(f"Expected distinct candidates, got an item id again at position {position}.")
+                seen.add(candidate.item_id)
         return candidates
 
 

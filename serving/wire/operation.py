@@ -35,6 +35,7 @@ class ManifestAnswer(Wire):
     dim: int = Field(description="Length of item and query vectors.")
     history_length: int = Field(description="Items that the query tower reads.")
     num_items: int = Field(description="Items in the catalogue.")
+    num_recent: int = Field(description="Candidates of a list that are what was chosen most of late.")
     files: dict[str, FileAnswer] = Field(description="Every file of the bundle, those that stay on the server too.")
     parent: str | None = Field(description="The bundle that it was derived from, if any.")
     metrics: dict[str, float] = Field(description="What was measured when it was made.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from recsys.contracts.events import MAX_ID_LENGTH, MAX_TIMESTAMP_MS, MIN_TIMESTAMP_MS, Action, Event, Surface
 from serving.wire.shape import ItemId, Wire
@@ -50,6 +50,13 @@ class EventsRequest(Wire):
 
     consent: Literal[True] = Field(description="Must be true: each person consented to these events being kept.")
     events: list[EventGiven] = Field(min_length=1, description="In any order; all are kept or none.")
+
+    @field_validator("consent", mode="before")
+    @classmethod
+    def _check_consent(cls, consent: object) -> object:
+        if consent is not True:
+            raise ValueError("Expected `true`, got another value. What people did not consent to must not be sent.")
+        return consent
 
 
 class EventsAnswer(Wire):

@@ -13,6 +13,7 @@ from cli.bench.cold import tabulate_cold
 from cli.bench.prepare import tabulate_prepare
 from cli.bench.query_tower import tabulate_towers
 from cli.bench.results import format_interval
+from cli.bench.serving import tabulate_load
 from cli.bench.start import tabulate_start
 from cli.bench.survival import tabulate_kills
 from cli.console import print_to
@@ -21,7 +22,7 @@ from tests.cli.conftest import Run
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
-COMMANDS = ("query-tower", "cloud", "survival", "likes", "cold", "index", "prepare", "federated", "start")
+COMMANDS = ("query-tower", "cloud", "survival", "likes", "cold", "index", "prepare", "federated", "start", "serving")
 
 
 def test_the_help_lists_every_benchmark_with_its_whole_line(tandem: Run) -> None:
@@ -38,7 +39,7 @@ def test_every_benchmark_has_an_example_and_the_options_they_share(name: str, ta
         assert text in run.stdout, text
 
 
-@pytest.mark.parametrize("name", ["query-tower", "cold", "start"])
+@pytest.mark.parametrize("name", ["query-tower", "cold", "start", "serving"])
 def test_a_benchmark_of_an_empty_workspace_names_the_command_that_fills_it(name: str, tandem: Run) -> None:
     run = tandem("bench", name, "--workspace", "nowhere")
     assert run.returncode == 4
@@ -52,6 +53,22 @@ def test_the_table_of_starts_tells_the_median_and_the_slowest() -> None:
     shown = stream.getvalue()
     for text in ("medians of 3 starts", "0.20", "0.31", "1.50", "2.25", "150 MiB"):
         assert text in shown, text
+
+
+def test_the_table_of_loads_has_a_row_for_saturation_and_one_for_each_share() -> None:
+    latency = {"p50_ms": 1.25, "p90_ms": 2.5, "p99_ms": 4.75, "max_ms": 9.0}
+    level = {"share": 0.5, "per_second": 432.0, "latency": latency, "failures": {"429": 2, "0": 1}}
+    level |= {"generator": {"cpu_share": 0.31}, "cpu_ms": 1.5}
+    endpoint = {"name": "rerank 100", "per_second": 864.0, "floor_share": 0.52, "levels": [level]}
+    silent = {**endpoint, "name": "recommend", "levels": [{**level, "latency": {}}]}
+    result = {"num_items": 100_000, "num_cores": 2, "server": {"peak_bytes": 300 * 2**20}}
+    stream = io.StringIO()
+    print_to(stream, tabulate_load({**result, "endpoints": [endpoint, silent]}))
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in stream.getvalue().splitlines() if "│" in line]
+    assert rows[0] == ["rerank 100", "saturated", "864", "52%", "", "", "", "", "", "", ""]
+    assert rows[1] == ["", "50%", "432", "", "1.2", "2.5", "4.8", "9.0", "1.50", "3", "31%"]
+    assert rows[3][4:8] == ["-"] * 4
+    assert "100,000 items, 2 cores for server and load, 300 MiB at most" in stream.getvalue()
 
 
 def test_a_difference_bears_its_sign() -> None:

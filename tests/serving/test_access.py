@@ -35,7 +35,7 @@ def test_who_shows_no_known_key_is_refused(keys_file: Path, authorization: str) 
     assert ask(keys_file, "/v1/rerank", authorization) == [(401, "")]
 
 
-@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/docs", "/openapi.json"])
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/docs", "/docs/vendor/swagger-ui.css", "/openapi.json"])
 def test_health_and_the_document_are_for_everybody(keys_file: Path, path: str) -> None:
     assert ask(keys_file, path) == [(200, "")]
 

@@ -3,9 +3,12 @@ from __future__ import annotations
 import asyncio
 import threading
 
+import faiss
 import pytest
 
+from recsys.config.serving import ServingSettings
 from recsys.errors import ConfigError, OverloadError
+from serving.service import Service
 from serving.workers import Workers
 
 
@@ -83,3 +86,20 @@ def test_what_goes_wrong_while_warming_is_told(workers):
 
     with pytest.raises(ConfigError, match="cold"):
         workers.warm(fail)
+
+
+def test_every_thread_is_prepared_before_its_first_work():
+    prepared = []
+    workers = Workers(2, 0, prepare=lambda: prepared.append(threading.get_ident()))
+    workers.warm(lambda: None)
+    workers.close()
+    assert len(set(prepared)) == 2
+
+
+def test_the_threads_of_a_service_search_without_threads_of_faiss(bundled_workspace):
+    """OpenMP keeps the number for each calling thread: setting it in the main thread would not do."""
+    service = Service.assemble(bundled_workspace, ServingSettings())
+    numbers = []
+    service.workers.warm(lambda: numbers.append(faiss.omp_get_max_threads()))
+    service.close()
+    assert numbers == [1, 1]

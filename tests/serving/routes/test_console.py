@@ -15,8 +15,7 @@ from recsys.contracts.bundle import DEVICE_WEIGHTS_FILE
 from recsys.storage.registry import BundleRegistry
 from recsys.storage.session_store import SQLiteSessionStore
 from recsys.storage.workspace import Workspace
-from serving.console.files import read_files
-from serving.routes.console import find_busy_moment
+from serving.routes.console import SITE, find_busy_moment
 from serving.service import SESSIONS_FILE
 from tests.bundles import publish_variant
 from tests.serving.conftest import problem_of, start
@@ -54,7 +53,7 @@ def test_only_files_of_the_page_are_sent(name: str, client: TestClient) -> None:
 
 def test_an_unknown_file_is_told_what_to_do(client: TestClient) -> None:
     problem = problem_of(client.get("/console/other.js"), 404)
-    assert problem["detail"] == "Expected a file of the console, got another name. Open /console."
+    assert problem["detail"] == "Expected a file of the page /console, got another name. Open /console."
 
 
 def test_the_vendored_files_are_those_of_the_checksums() -> None:
@@ -70,7 +69,7 @@ def test_the_vendored_files_are_those_of_the_checksums() -> None:
 
 def test_no_own_file_of_the_page_names_an_address_elsewhere() -> None:
     allowed = b"http://www.w3.org/2000/svg"
-    own = {name: file.content for name, file in read_files().items() if not file.is_packed}
+    own = {name: file.content for name, file in SITE.files.items() if not file.is_packed}
     assert len(own) > 10
     assert [name for name, content in own.items() if b"://" in content.replace(allowed, b"")] == []
 

@@ -1,0 +1,1 @@
+"""The service under load: open-loop arrivals, percentiles, and the floor of its own framework."""

@@ -1,0 +1,79 @@
+"""The page at /docs comes from this server, whole, and asks no other."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from fastapi.testclient import TestClient
+from playwright.sync_api import Browser, Request
+
+import serving.reference
+from serving.routes.reference import SITE
+from tests.serving.conftest import problem_of
+from tests.serving.console.test_page import CHROMIUM, address, browser
+
+__all__ = ["address", "browser"]
+
+VENDOR = Path(serving.reference.__file__).parent / "vendor"
+
+
+def test_the_page_and_all_it_names_are_there(client: TestClient) -> None:
+    page = client.get("/docs")
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    named = [part.partition('"')[0] for part in page.text.split('="docs/')[1:]]
+    assert named == ["icon.svg", "vendor/swagger-ui.css", "vendor/swagger-ui-bundle.js", "start.js"]
+    for name in named:
+        assert client.get(f"/docs/{name}").status_code == 200
+
+
+def test_the_browser_is_told_to_ask_nobody_else(client: TestClient) -> None:
+    policy = client.get("/docs").headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "connect-src 'self'" in policy
+    assert "script-src 'self';" in policy
+
+
+def test_no_own_file_names_an_address_elsewhere() -> None:
+    allowed = b"http://www.w3.org/2000/svg"
+    own = {name: file.content for name, file in SITE.files.items() if not file.is_packed}
+    assert set(own) == {"index.html", "start.js", "icon.svg"}
+    assert [name for name, content in own.items() if b"://" in content.replace(allowed, b"")] == []
+
+
+def test_the_vendored_files_are_those_of_the_checksums() -> None:
+    lines = (VENDOR / "checksums.txt").read_text().splitlines()
+    expected = {name: digest for digest, name in (line.split() for line in lines)}
+    found = {
+        path.name.removesuffix(".gz"): hashlib.sha256(gzip.decompress(path.read_bytes())).hexdigest()
+        for path in VENDOR.glob("*.gz")
+    }
+    assert found == expected
+    assert "Apache License" in (VENDOR / "LICENSE").read_text()
+
+
+@pytest.mark.parametrize("name", ["other.js", "vendor/other.js", "__init__.py", "vendor/vendor.sh"])
+def test_nothing_else_is_there(client: TestClient, name: str) -> None:
+    assert "got another name. Open /docs." in problem_of(client.get(f"/docs/{name}"), 404)["detail"]
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="the page is tested in Chromium: install the Debian package `chromium`")
+def test_in_a_browser_it_shows_every_operation_and_asks_this_server_alone(browser: Browser, address: str) -> None:
+    asked: list[Request] = []
+    complaints: list[str] = []
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    page = context.new_page()
+    page.on("request", lambda request: asked.append(request))
+    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    page.goto(address.replace("/console", "/docs"))
+    page.wait_for_selector(".opblock-summary-path >> text=rerank", timeout=60_000)
+    document = page.evaluate("fetch('openapi.json').then(answer => answer.json())")
+    num_operations = sum(len(operations) for operations in document["paths"].values())
+    assert page.locator(".opblock").count() == num_operations
+    context.close()
+    foreign = [request.url for request in asked if urlsplit(request.url).scheme not in ("data", "blob")]
+    assert {urlsplit(url).netloc for url in foreign} == {urlsplit(address).netloc}
+    assert complaints == []
