@@ -5,7 +5,7 @@
 #   make test WORKERS=0                 tests one after the other, in one process
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-cluster flink-jars lint format locks console-runtime clean
+.PHONY: help setup demo test test-cluster flink-jars spark-jar lint format locks console-runtime clean
 
 PYTHON ?=
 DATA ?= synthetic
@@ -13,6 +13,7 @@ ARGS ?=
 WORKERS ?= 2
 BIN := .venv/bin
 FLINK := $(CURDIR)/.cache/flink
+SPARK := $(CURDIR)/.cache/spark
 export PYTHON
 
 help: ## List the commands
@@ -44,6 +45,13 @@ $(FLINK)/lib: pipelines/flink/cluster.xml
 	@echo "[flink-jars] gathering $@ with mvn (about 60 MB) ..." >&2
 	@rm -rf $@ && mvn --batch-mode --quiet --file $< -Dbuild.folder=$(FLINK)/build package
 	@mv $(FLINK)/build/lib $@ && rm -rf $(FLINK)/build && touch $@
+
+spark-jar: $(SPARK)/job-server.jar ## Fetch Spark with Beam's job server for it into .cache/spark (needs mvn)
+
+$(SPARK)/job-server.jar: pipelines/spark/job_server.xml
+	@echo "[spark-jar] assembling $@ with mvn ..." >&2
+	@mvn --batch-mode --quiet --file $< -Dbuild.folder=$(SPARK)/build package
+	@mv $(SPARK)/build/job-server.jar $@ && rm -rf $(SPARK)/build
 
 lint: setup ## Run only ruff, mypy and the import contracts
 	$(BIN)/ruff check .

@@ -24,13 +24,25 @@ import numpy as np
 
 from recsys.contracts.bundle import FileEntry
 from recsys.contracts.teacher import TEACHER_FILE
-from recsys.errors import TrainingError
+from recsys.errors import ConfigError, TrainingError
 from recsys.progress import Progress
 from recsys.storage.checksum import describe_file
 from recsys.storage.registry import BundleRegistry
 from recsys.storage.workspace import Workspace
 
-LAST_STAGE: Final = "publish"
+STAGES: Final = (
+    "prepare",
+    "statistics",
+    "recount",
+    "retrieval",
+    "ranker",
+    "device",
+    "embed",
+    "teacher",
+    "index",
+    "publish",
+)
+"""Of the job, in their order."""
 
 _DATASET: Final = ("events", "catalogue", "dataset.json")
 _ROOT: Final = Path(__file__).resolve().parents[1]
@@ -39,7 +51,7 @@ _REPORT: Final = "train-*.json"
 """What the job writes last."""
 _CURVES: Final = re.compile(r"events\.out\.tfevents\..*")
 """TensorBoard names its files by time and process."""
-_POLL_S: Final = 0.005
+_POLL_S: Final = 0.02
 
 
 @dataclass(frozen=True)
@@ -59,16 +71,23 @@ class Kill:
 
 
 def bench_survival(
-    workspace: Workspace, *, kills: int, seed: int, progress: Progress, config: Path | None = None
+    workspace: Workspace,
+    *,
+    kills: int,
+    seed: int,
+    progress: Progress,
+    config: Path | None = None,
+    stages: Sequence[str] = STAGES,
 ) -> dict[str, Any]:
     """Returns what became of each kill, JSON-ready.
 
     Args:
       workspace: With a dataset; the trainings run in copies below its `bench/`, which are removed.
-      kills: Trainings to kill; with as many as the job has stages, each stage is meant once.
+      kills: Trainings to kill; as many as there are stages, and each is meant once.
       seed: Of the training, and of the moments.
       progress: Told after each kill.
       config: Settings of the training.
+      stages: Where to kill.
 
     Returns:
       `whole_seconds`; `stages` (seconds of each in a whole training); `kills`, each with `stage` (that it was meant
@@ -85,12 +104,12 @@ def bench_survival(
     with _copy(workspace, "whole") as whole:
         spans, seconds = _Training.start(whole, seed, config).time_stages()
         expected = _Outcome.read(whole)
-    stages = [span.stage for span in spans]
+    order, meant = [span.stage for span in spans], [span for span in spans if span.stage in stages]
     progress.stage("killing and running again", kills)
     results = []
-    for number, kill in enumerate(plan_kills(spans, kills, seed), start=1):
+    for number, kill in enumerate(plan_kills(meant, kills, seed), start=1):
         with _copy(workspace, f"kill-{number}") as killed:
-            hit = _Training.start(killed, seed, config).kill(kill, stages)
+            hit = _Training.start(killed, seed, config).kill(kill, order)
             results.append({"stage": kill.stage, "after_s": kill.after_s, "hit": hit})
             results[-1] |= _finish(killed, seed, config, expected)
         progress.advance(number, differing=len(results[-1]["differing"]), left_behind=len(results[-1]["left_behind"]))
@@ -102,6 +121,21 @@ def bench_survival(
         "num_same": sum(not result["differing"] for result in results),
         "files": sorted(expected.published),
     }
+
+
+def choose_stages(names: str | None) -> tuple[str, ...]:
+    """Returns the stages that a list with commas names; all where there is none.
+
+    Raises:
+      ConfigError: If the job has no such stage.
+    """
+    if names is None:
+        return STAGES
+    wanted = [name.strip() for name in names.split(",") if name.strip()]
+    unknown = [name for name in wanted if name not in STAGES]
+    if unknown or not wanted:
+        raise ConfigError(f"Expected stages out of {', '.join(STAGES)}, got {', '.join(unknown) or 'none'}.")
+    return tuple(wanted)
 
 
 def plan_kills(spans: Sequence[Span], kills: int, seed: int) -> list[Kill]:
@@ -206,7 +240,7 @@ class _Training:
     def _ended(self) -> list[str]:
         """Returns the stages that have ended, by the words of the job; the last one has when its report is there."""
         ended = _STAGE_ENDS.findall(self.log.read_text(encoding="utf-8", errors="replace"))
-        return [*ended, LAST_STAGE] if any(self.workspace.reports.glob(_REPORT)) else ended
+        return [*ended, STAGES[-1]] if any(self.workspace.reports.glob(_REPORT)) else ended
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ flags Tandem therefore names the in-process `FnApiRunner` outright.
 
 from __future__ import annotations
 
+import atexit
 import logging
 import re
 from collections.abc import Callable, Sequence
@@ -56,6 +57,10 @@ def run(construct: Callable[[beam.Pipeline], None], flags: Sequence[str] = ()) -
             if not flags:
                 raise
             raise read_failure(str(error)) from error
+        finally:
+            if flags:
+                # Beam ends its job servers with the process, and warns of each: after the last word, an error's maybe.
+                atexit.register(logging.disable, logging.WARNING)
 
 
 def _finish(result: PipelineResult) -> PipelineResult:

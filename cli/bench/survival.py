@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 def survival(
     kills: Annotated[int, typer.Option("--kills", metavar="N", min=1, help="Trainings to kill.")] = 10,
+    stages: Annotated[
+        str | None, typer.Option("--stages", metavar="NAMES", help="Where, with commas between.  [default: all]")
+    ] = None,
     workspace: WorkspacePath = DEFAULT_WORKSPACE,
     seed: Seed = 0,
     config: ConfigPath = None,
@@ -27,11 +30,11 @@ def survival(
     The bundle must be that of a training which was left alone, file for file.
     """
     with open_session(as_json) as session:
-        from benchmarks.survival import bench_survival
+        from benchmarks.survival import bench_survival, choose_stages
         from recsys.storage.workspace import Workspace
 
-        place = Workspace(workspace)
-        result = bench_survival(place, kills=kills, seed=seed, progress=session.progress, config=config)
+        place, chosen = Workspace(workspace), choose_stages(stages)
+        result = bench_survival(place, kills=kills, seed=seed, progress=session.progress, config=config, stages=chosen)
         path = write_result(place, "survival", result)
         session.finish({**result, "report_json": str(path), "seconds": session.seconds}, tabulate_kills(result))
 

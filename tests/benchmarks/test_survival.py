@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.survival import Span, bench_survival, plan_kills
+from benchmarks.survival import STAGES, Span, bench_survival, choose_stages, plan_kills
 from data.ingest import ingest
-from recsys.errors import TrainingError, WorkspaceError
+from recsys.errors import ConfigError, TrainingError, WorkspaceError
 from recsys.progress import Silent
 from recsys.storage.workspace import Workspace
 from tests.pipelines.conftest import TINY_DATA
@@ -29,19 +29,6 @@ num_cross_layers = 1
 max_epochs = 2
 """
 
-STAGES = [
-    "prepare",
-    "statistics",
-    "recount",
-    "retrieval",
-    "ranker",
-    "device",
-    "embed",
-    "teacher",
-    "index",
-    "publish",
-]
-
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
@@ -58,7 +45,7 @@ def test_a_training_killed_at_any_moment_and_run_again_ends_in_the_same_bundle(
     assert [kill["differing"] for kill in result["kills"]] == [[]]
     assert result["num_same"] == 1
     assert {"embeddings.parquet", "query_tower.tflite", "ranker.tflite", "teacher.parquet"} <= set(result["files"])
-    assert list(result["stages"]) == STAGES
+    assert tuple(result["stages"]) == STAGES
     assert [kill["left_behind"] for kill in result["kills"]] == [[]]
     assert list((workspace.root / "bench").iterdir()) == []
 
@@ -85,3 +72,14 @@ def test_every_stage_is_killed_once_before_one_is_killed_again() -> None:
 def test_equal_seeds_draw_equal_moments() -> None:
     spans = [Span(stage, 2.0) for stage in STAGES]
     assert plan_kills(spans, 10, 3) == plan_kills(spans, 10, 3) != plan_kills(spans, 10, 4)
+
+
+def test_stages_are_chosen_by_name() -> None:
+    assert choose_stages(None) == STAGES
+    assert choose_stages("index, prepare") == ("index", "prepare")
+
+
+@pytest.mark.parametrize(("names", "got"), [("ranker,tea", "tea"), (" ,", "none")])
+def test_a_stage_that_the_job_does_not_have_is_refused(names: str, got: str) -> None:
+    with pytest.raises(ConfigError, match=f"Expected stages out of prepare, .*publish, got {got}"):
+        choose_stages(names)
