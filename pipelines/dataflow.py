@@ -42,6 +42,7 @@ def options_of(settings: RunnerSettings) -> tuple[str, ...]:
         # The image has Beam and Tandem: nothing is staged.
         "--sdk_location=container",
         f"--num_workers={settings.parallelism}",
+        f"--restarts={settings.num_restarts}",
     )
 
 

@@ -10,7 +10,7 @@ from pipelines.job_server import find_jar, worker_flags
 from recsys.config.cloud import RunnerSettings
 from recsys.errors import ConfigError
 
-RUNNER: Final = "pipelines.flink.runner.RestartingFlinkRunner"
+RUNNER: Final = "pipelines.flink.runner.OneServerFlinkRunner"
 ANSWER_TIMEOUT_S: Final = 10.0
 
 
@@ -28,7 +28,7 @@ def flink_flags(settings: RunnerSettings) -> tuple[str, ...]:
         f"--flink_master={settings.flink_master}",
         f"--flink_job_server_jar={jar}",
         f"--parallelism={settings.parallelism}",
-        f"--flink_restarts={settings.num_restarts}",
+        f"--restarts={settings.num_restarts}",
         *workers,
     )
 

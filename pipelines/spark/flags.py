@@ -29,6 +29,7 @@ def spark_flags(settings: RunnerSettings) -> tuple[str, ...]:
         "--runner=SparkRunner",
         f"--spark_master_url={settings.spark_master}",
         f"--spark_job_server_jar={jar}",
+        f"--restarts={settings.num_restarts}",
         *workers,
     )
 

@@ -12,8 +12,7 @@ from apache_beam.options.pipeline_options import FlinkRunnerOptions, PortableOpt
 
 from pipelines.flags import flags_of
 from pipelines.flink.flags import check_cluster
-from pipelines.flink.runner import RestartOptions
-from pipelines.runner import read_options
+from pipelines.runner import RestartOptions, read_options
 from recsys.config.cloud import RunnerSettings
 from recsys.errors import ConfigError
 
@@ -54,10 +53,10 @@ def test_beam_understands_the_flags_for_flink(worker_command: Path, tmp_path: Pa
             num_restarts=5,
         )
         options = read_options(flags_of(settings))
-    assert options.view_as(StandardOptions).runner == "pipelines.flink.runner.RestartingFlinkRunner"
+    assert options.view_as(StandardOptions).runner == "pipelines.flink.runner.OneServerFlinkRunner"
     flink = options.view_as(FlinkRunnerOptions)
     assert (flink.flink_master, flink.flink_job_server_jar, flink.parallelism) == (master, str(jar), 3)
-    assert options.view_as(RestartOptions).flink_restarts == 5
+    assert options.view_as(RestartOptions).restarts == 5
     portable = options.view_as(PortableOptions)
     assert portable.environment_type == "PROCESS"
     assert json.loads(portable.environment_config) == {"command": str(worker_command)}
