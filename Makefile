@@ -30,9 +30,9 @@ test: setup ## Run all tests, the style and type checks and the import contracts
 	@echo "[test] pytest in $(WORKERS) processes; 5 to 15 minutes ..." >&2
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
-test-cluster: setup flink-jars ## Run the tests that start a Flink cluster on this machine (needs java and mvn)
-	@echo "[test-cluster] one job manager, two task managers; about 5 minutes ..." >&2
-	@TANDEM_FLINK=$(FLINK) $(BIN)/python -m pytest tests/cluster $(ARGS)
+test-cluster: setup flink-jars spark-jar ## Run the tests on a Flink cluster and on Spark, on this machine (needs java and mvn)
+	@echo "[test-cluster] one job manager, two task managers; 5 to 15 minutes ..." >&2
+	@TANDEM_FLINK=$(FLINK) TANDEM_SPARK=$(SPARK) $(BIN)/python -m pytest tests/cluster $(ARGS)
 
 flink-jars: $(FLINK)/job-server.jar $(FLINK)/lib ## Fetch Flink, and Beam's job server for it, into .cache/flink (needs mvn)
 

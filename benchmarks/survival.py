@@ -197,9 +197,7 @@ class _Training:
         before = stages.index(kill.stage)
         while self._runs() and len(self._ended()) < before:
             pass
-        try:
-            self.process.wait(kill.after_s)
-        except subprocess.TimeoutExpired:
+        if self._runs(kill.after_s):
             self.stop()
         num_ended = len(self._ended())
         return stages[num_ended] if num_ended < len(stages) else None
@@ -226,10 +224,10 @@ class _Training:
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
-    def _runs(self) -> bool:
-        """Waits a little; a process that is given up on is not left behind."""
+    def _runs(self, timeout_s: float = _POLL_S) -> bool:
+        """Waits a while, and tells; if the wait is broken off, the process is not left behind."""
         try:
-            self.process.wait(_POLL_S)
+            self.process.wait(timeout_s)
         except subprocess.TimeoutExpired:
             return True
         except BaseException:

@@ -88,11 +88,20 @@ def _attempt(construct: Callable[[beam.Pipeline], None], flags: Sequence[str]) -
         return read_figures(_finish(pipeline.run()))
     except TandemError as error:
         raise type(error)(str(error).split(" [while running")[0]) from error
-    except RuntimeError as error:
+    except _failures(flags) as error:
         # From a cluster an error arrives as text.
         if not flags:
             raise
         raise read_failure(str(error)) from error
+
+
+def _failures(flags: Sequence[str]) -> tuple[type[Exception], ...]:
+    """Returns what runners raise of a job that failed; that of Dataflow, whose module is heavy, is none of Python's."""
+    if not flags:
+        return (RuntimeError,)
+    from apache_beam.runners.dataflow.dataflow_runner import DataflowRuntimeException
+
+    return RuntimeError, DataflowRuntimeException
 
 
 def _finish(result: PipelineResult) -> PipelineResult:

@@ -30,9 +30,9 @@ SEED = 7
 NUM_JOBS = 5
 """One for prepare, statistics and embed each, two for recount."""
 
-TRAINING_TIMEOUT_S = 1_500
+TRAINING_TIMEOUT_S = 3_000
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1_800)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(3_600, func_only=True)]
 
 
 def make_workspace(root: Path) -> Workspace:

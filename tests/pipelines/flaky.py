@@ -11,11 +11,11 @@ from apache_beam.runners.runner import PipelineResult
 
 
 class FlakyRunner(FnApiRunner):
-    """Fails with each of the texts once, in their order."""
+    """Fails with each of the errors once, in their order."""
 
-    failures: ClassVar[list[str]] = []
+    failures: ClassVar[list[Exception]] = []
 
     def run_pipeline(self, pipeline: Pipeline, options: PipelineOptions) -> PipelineResult:
         if self.failures:
-            raise RuntimeError(self.failures.pop(0))
+            raise self.failures.pop(0)
         return super().run_pipeline(pipeline, options)

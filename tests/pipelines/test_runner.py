@@ -7,6 +7,7 @@ import apache_beam as beam
 import pyarrow as pa
 import pytest
 from apache_beam.options.pipeline_options import StandardOptions
+from apache_beam.runners.dataflow.dataflow_runner import DataflowRuntimeException
 
 from pipelines.logs import quiet_logs
 from pipelines.runner import read_failure, read_options, run
@@ -90,7 +91,8 @@ def test_a_job_that_a_cluster_gives_up_is_begun_again_to_the_same_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pipelines.runner.RESTART_DELAY_S", 0.0)
-    monkeypatch.setattr("tests.pipelines.flaky.FlakyRunner.failures", ["A machine is gone.", "Another one is gone."])
+    losses = [RuntimeError("A machine is gone."), DataflowRuntimeException("So is another.", None)]
+    monkeypatch.setattr(FlakyRunner, "failures", losses)
     made = tmp_path / "made"
     run(lambda pipeline: pipeline | beam.Create(["3"]) | beam.Map(made.write_text), (*FLAKY, "--restarts=2"))
     assert made.read_text() == "3"
@@ -99,14 +101,14 @@ def test_a_job_that_a_cluster_gives_up_is_begun_again_to_the_same_end(
 
 def test_a_job_that_is_given_up_too_often_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipelines.runner.RESTART_DELAY_S", 0.0)
-    monkeypatch.setattr("tests.pipelines.flaky.FlakyRunner.failures", ["One.", "Two.", "Three."])
+    monkeypatch.setattr(FlakyRunner, "failures", [RuntimeError("One."), RuntimeError("Two."), RuntimeError("Three.")])
     with pytest.raises(ClusterError, match=r"^Expected the cluster to end the job, got: Two\. See the logs"):
         run(lambda pipeline: pipeline | beam.Create([3]), (*FLAKY, "--restarts=1"))
 
 
 def test_an_error_of_a_step_is_not_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
     told = "recsys.errors.DatasetError: Expected another file, got 3. [while running 'Read']"
-    monkeypatch.setattr("tests.pipelines.flaky.FlakyRunner.failures", [told, "Not reached."])
+    monkeypatch.setattr(FlakyRunner, "failures", [RuntimeError(told), RuntimeError("Not reached.")])
     with pytest.raises(DatasetError, match=r"^Expected another file, got 3\.$"):
         run(lambda pipeline: pipeline | beam.Create([3]), (*FLAKY, "--restarts=2"))
-    assert FlakyRunner.failures == ["Not reached."]
+    assert [str(failure) for failure in FlakyRunner.failures] == ["Not reached."]
