@@ -25,7 +25,7 @@ def survival(
     config: ConfigPath = None,
     as_json: AsJson = False,
 ) -> None:
-    """Kill `tandem train` at random moments of each stage and run it again.
+    """Kill `tandem train` in each of its stages and run it again.
 
     The bundle must be that of a training which was left alone, file for file.
     """

@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import survival
 from benchmarks.survival import STAGES, Span, bench_survival, choose_stages, plan_kills
 from data.ingest import ingest
+from recsys.config.cloud import CloudSettings
+from recsys.config.settings import load_settings
 from recsys.errors import ConfigError, TrainingError, WorkspaceError
 from recsys.progress import Silent
 from recsys.storage.workspace import Workspace
@@ -72,6 +75,11 @@ def test_every_stage_is_killed_once_before_one_is_killed_again() -> None:
 def test_equal_seeds_draw_equal_moments() -> None:
     spans = [Span(stage, 2.0) for stage in STAGES]
     assert plan_kills(spans, 10, 3) == plan_kills(spans, 10, 3) != plan_kills(spans, 10, 4)
+
+
+def test_the_settings_for_a_quick_run_are_read() -> None:
+    settings = load_settings(CloudSettings, Path(survival.__file__).with_suffix(".toml"))
+    assert (settings.retrieval.max_epochs, settings.ranker.max_epochs) == (4, 3)
 
 
 def test_stages_are_chosen_by_name() -> None:
