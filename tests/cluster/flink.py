@@ -40,8 +40,8 @@ taskmanager.numberOfTaskSlots: {slots}
 taskmanager.cpu.cores: 1.0
 taskmanager.memory.task.heap.size: 512m
 taskmanager.memory.task.off-heap.size: 64m
-taskmanager.memory.network.min: 64m
-taskmanager.memory.network.max: 64m
+taskmanager.memory.network.min: 192m
+taskmanager.memory.network.max: 192m
 taskmanager.memory.managed.size: 128m
 taskmanager.memory.framework.heap.size: 128m
 taskmanager.memory.framework.off-heap.size: 128m
