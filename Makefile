@@ -5,7 +5,7 @@
 #   make test WORKERS=0                 tests one after the other, in one process
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-cluster flink-jars lint format locks console-runtime clean
+.PHONY: help setup demo test test-cluster flink-jars spark-jar lint format locks console-runtime clean
 
 PYTHON ?=
 DATA ?= synthetic
@@ -13,6 +13,7 @@ ARGS ?=
 WORKERS ?= 2
 BIN := .venv/bin
 FLINK := $(CURDIR)/.cache/flink
+SPARK := $(CURDIR)/.cache/spark
 export PYTHON
 
 help: ## List the commands
@@ -29,9 +30,9 @@ test: setup ## Run all tests, the style and type checks and the import contracts
 	@echo "[test] pytest in $(WORKERS) processes; 5 to 15 minutes ..." >&2
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
-test-cluster: setup flink-jars ## Run the tests that start a Flink cluster on this machine (needs java and mvn)
-	@echo "[test-cluster] one job manager, two task managers; about 5 minutes ..." >&2
-	@TANDEM_FLINK=$(FLINK) $(BIN)/python -m pytest tests/cluster $(ARGS)
+test-cluster: setup flink-jars spark-jar ## Run the tests on a Flink cluster and on Spark, on this machine (needs java and mvn)
+	@echo "[test-cluster] one job manager, two task managers; 5 to 15 minutes ..." >&2
+	@TANDEM_FLINK=$(FLINK) TANDEM_SPARK=$(SPARK) $(BIN)/python -m pytest tests/cluster $(ARGS)
 
 flink-jars: $(FLINK)/job-server.jar $(FLINK)/lib ## Fetch Flink, and Beam's job server for it, into .cache/flink (needs mvn)
 
@@ -44,6 +45,13 @@ $(FLINK)/lib: pipelines/flink/cluster.xml
 	@echo "[flink-jars] gathering $@ with mvn (about 60 MB) ..." >&2
 	@rm -rf $@ && mvn --batch-mode --quiet --file $< -Dbuild.folder=$(FLINK)/build package
 	@mv $(FLINK)/build/lib $@ && rm -rf $(FLINK)/build && touch $@
+
+spark-jar: $(SPARK)/job-server.jar ## Fetch Spark with Beam's job server for it into .cache/spark (needs mvn)
+
+$(SPARK)/job-server.jar: pipelines/spark/job_server.xml
+	@echo "[spark-jar] assembling $@ with mvn ..." >&2
+	@mvn --batch-mode --quiet --file $< -Dbuild.folder=$(SPARK)/build package
+	@mv $(SPARK)/build/job-server.jar $@ && rm -rf $(SPARK)/build
 
 lint: setup ## Run only ruff, mypy and the import contracts
 	$(BIN)/ruff check .

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from recsys.storage.workspace import Workspace
 
 RunnerName = Annotated[
-    Literal["embedded", "flink"] | None,
-    typer.Option("--runner", metavar="NAME", help="Where the Beam stages run: embedded or flink (see [runner])."),
+    Literal["embedded", "flink", "spark", "dataflow"] | None,
+    typer.Option("--runner", metavar="NAME", help="Where the Beam stages run: embedded, flink, spark or dataflow."),
 ]
 
 
@@ -37,7 +37,7 @@ def train(
     ] = False,
     runner: RunnerName = None,
     beam_flags: Annotated[
-        list[str] | None, typer.Argument(metavar="[-- BEAM_FLAG...]", help="Flags for Beam, as --runner=SparkRunner.")
+        list[str] | None, typer.Argument(metavar="[-- BEAM_FLAG...]", help="Flags for Beam, as --job_name=monday.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:

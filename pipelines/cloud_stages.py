@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.ancestor import DEVICE_FILES, Ancestor
-from pipelines.flink.flags import flags_of
+from pipelines.flags import flags_of
 from pipelines.logs import quiet_logs
 from pipelines.prepare.layout import EVENTS, VOCABULARY
 from pipelines.stages import Stage, checkpoints_of, key_of, run_stage

@@ -64,14 +64,14 @@ def train(
         (`retrieval.max_seconds`) stopped the training.
       progress: A listener.
       device: Shape of the device tower that the bundle starts with; the defaults where it is None.
-      beam_flags: Beam's own flags, such as `--runner=SparkRunner`, behind those of `settings.runner`.
+      beam_flags: Beam's own flags, such as `--job_name=monday`, behind those of `settings.runner`.
       fine_tune: Whether to go on from the models of the current bundle, for a few epochs at a lower rate. Its device
         tower is kept as the rounds left it. Where nothing was added to the log since, that bundle is returned.
 
     Raises:
       WorkspaceError: If there is no dataset, no bundle to fine-tune, or the disk is full.
       BundleError: If the models to fine-tune were trained with other sizes.
-      ConfigError: If `settings.runner` names a cluster that does not answer.
+      ConfigError: If `settings.runner` names a cluster that does not answer, or lacks something that it needs.
       DatasetError: If a file of the dataset is broken.
       TrainingError: If there is nothing to learn from, the loss diverges, or the index is worse than its floor; then
         nothing is published.

@@ -8,13 +8,15 @@ from typing import Any
 
 from pipelines.prepare.layout import REPORT
 from pipelines.stages import Stage
-from recsys.storage.atomic import write_file
+from recsys.storage.atomic import remove_partials, write_file
 from recsys.storage.registry import Bundle
 from recsys.storage.workspace import Workspace
 
 
 def write_report(workspace: Workspace, bundle: Bundle, stages: Sequence[Stage], facts: Mapping[str, Any]) -> None:
     """Writes what was published, which stages it took, and what else is known of the run.
+
+    The caller holds the workspace's `TRAIN_LOCK`.
 
     Raises:
       WorkspaceError: If the disk is full or refuses.
@@ -37,6 +39,7 @@ def write_report(workspace: Workspace, bundle: Bundle, stages: Sequence[Stage], 
         **facts,
     }
     path = workspace.reports / f"train-{manifest.version}.json"
+    remove_partials(path)
     write_file(path, (json.dumps(report, indent=1, sort_keys=True) + "\n").encode())
 
 

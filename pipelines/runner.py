@@ -6,8 +6,11 @@ flags Tandem therefore names the in-process `FnApiRunner` outright.
 
 from __future__ import annotations
 
+import atexit
 import logging
 import re
+import time
+from argparse import ArgumentParser
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -20,19 +23,36 @@ from pipelines.arrow_coder import ArrowTableCoder
 from pipelines.logs import quiet_logs
 from pipelines.metering import read_figures
 from recsys import errors
-from recsys.errors import TandemError, TrainingError
+from recsys.errors import ClusterError, TandemError
 
 EMBEDDED_RUNNER = "FnApiRunner"
 
+RESTART_DELAY_S: Final = 10.0
+"""So long a cluster may still count on a machine that is gone."""
+
 _CAUSE_LENGTH: Final = 600
-_REMOTE_ERROR: Final = re.compile(r"recsys\.errors\.(\w+): (.*?) \[while running", re.DOTALL)
+_REMOTE_ERROR: Final = re.compile(
+    r"recsys\.errors\.(\w+): ((?:(?!recsys\.errors\.\w+: ).)*?) \[while running", re.DOTALL
+)
+"""As Beam raises it anew, with its place: the last of a chain of tracebacks, all of which tell the error."""
+
+
+class RestartOptions(PipelineOptions):
+    """What `run` itself takes beside Beam's own flags."""
+
+    @classmethod
+    def _add_argparse_args(cls, parser: ArgumentParser) -> None:
+        parser.add_argument("--restarts", type=int, default=0, help="How often a job is begun again that was given up.")
 
 
 def run(construct: Callable[[beam.Pipeline], None], flags: Sequence[str] = ()) -> dict[str, dict[str, float]]:
     """Builds a pipeline and runs it to its end.
 
+    A job that a cluster gives up, for another reason than that a transform raised an error of Tandem's, is begun again
+    `--restarts` times. (Flink does not begin a batch job again by itself, and Beam tells only streaming jobs to.)
+
     Args:
-      construct: Applies the transforms to an empty pipeline.
+      construct: Applies the transforms to an empty pipeline; doing them twice must do no harm.
       flags: Beam's own flags, such as `--runner=FlinkRunner`; none means the in-process runner. Runners with workers
         on other machines need the workspace on a file system that all of them share.
 
@@ -41,21 +61,47 @@ def run(construct: Callable[[beam.Pipeline], None], flags: Sequence[str] = ()) -
 
     Raises:
       TandemError: What a transform raised, of the same class, with the message as it was raised.
-      TrainingError: If a cluster gave the job up for another reason.
+      ClusterError: If a cluster gave the job up for another reason.
     """
     beam.coders.registry.register_coder(pa.Table, ArrowTableCoder)
+    restarts = read_options(flags).view_as(RestartOptions).restarts
     with quiet_logs(logging.ERROR):
         try:
-            pipeline = beam.Pipeline(options=read_options(flags))
-            construct(pipeline)
-            return read_figures(_finish(pipeline.run()))
-        except TandemError as error:
-            raise type(error)(str(error).split(" [while running")[0]) from error
-        except RuntimeError as error:
-            # From a cluster an error arrives as text.
-            if not flags:
-                raise
-            raise read_failure(str(error)) from error
+            while True:
+                try:
+                    return _attempt(construct, flags)
+                except ClusterError:
+                    if restarts == 0:
+                        raise
+                restarts -= 1
+                time.sleep(RESTART_DELAY_S)
+        finally:
+            if flags:
+                # Beam ends its job servers with the process, and warns of each: after the last word, an error's maybe.
+                atexit.register(logging.disable, logging.WARNING)
+
+
+def _attempt(construct: Callable[[beam.Pipeline], None], flags: Sequence[str]) -> dict[str, dict[str, float]]:
+    try:
+        pipeline = beam.Pipeline(options=read_options(flags))
+        construct(pipeline)
+        return read_figures(_finish(pipeline.run()))
+    except TandemError as error:
+        raise type(error)(str(error).split(" [while running")[0]) from error
+    except _failures(flags) as error:
+        # From a cluster an error arrives as text.
+        if not flags:
+            raise
+        raise read_failure(str(error)) from error
+
+
+def _failures(flags: Sequence[str]) -> tuple[type[Exception], ...]:
+    """Returns what runners raise of a job that failed; that of Dataflow, whose module is heavy, is none of Python's."""
+    if not flags:
+        return (RuntimeError,)
+    from apache_beam.runners.dataflow.dataflow_runner import DataflowRuntimeException
+
+    return RuntimeError, DataflowRuntimeException
 
 
 def _finish(result: PipelineResult) -> PipelineResult:
@@ -75,7 +121,7 @@ def read_failure(text: str) -> TandemError:
         if isinstance(kind, type) and issubclass(kind, TandemError):
             return kind(found[2])
     cause = " ".join(text.split())[:_CAUSE_LENGTH]
-    return TrainingError(f"Expected the cluster to end the job, got: {cause} See the logs of the cluster; run again.")
+    return ClusterError(f"Expected the cluster to end the job, got: {cause} See the logs of the cluster; run again.")
 
 
 def read_options(flags: Sequence[str]) -> PipelineOptions:

@@ -11,7 +11,7 @@ from pipelines.histories import read_histories
 from pipelines.prepare.layout import VOCABULARY
 from recsys.config.serving import ServingSettings
 from recsys.features.catalogue import Catalogue
-from recsys.storage.atomic import write_file
+from recsys.storage.atomic import remove_partials, write_file
 from recsys.storage.session_store import SQLiteSessionStore
 from recsys.storage.workspace import SESSIONS_FILE, Workspace
 
@@ -22,6 +22,8 @@ SOURCE_FILE: Final = "sessions.source"
 def fill_sessions(workspace: Workspace, examples_dir: Path) -> int:
     """Sets each user's recent positives in the server's store, unless it was filled from these examples before.
 
+    The caller holds the workspace's `TRAIN_LOCK`.
+
     Returns:
       How many users were set.
 
@@ -29,6 +31,7 @@ def fill_sessions(workspace: Workspace, examples_dir: Path) -> int:
       WorkspaceError: If the store cannot be written.
     """
     source = workspace.state / SOURCE_FILE
+    remove_partials(source)
     if (workspace.state / SESSIONS_FILE).exists() and source.exists() and source.read_text() == examples_dir.name:
         return 0
     settings = ServingSettings()

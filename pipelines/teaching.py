@@ -10,7 +10,7 @@ from pipelines.stages import Stage, run_stage
 from recsys.config.cloud import CloudSettings
 from recsys.contracts import bundle as names
 from recsys.contracts.teacher import TEACHER_FILE
-from recsys.storage.atomic import write_file
+from recsys.storage.atomic import remove_partials, write_file
 from recsys.storage.workspace import Workspace
 
 TEACHER_VERSION: Final = 2
@@ -61,7 +61,11 @@ def teach(workspace: Workspace, stages: Schooled, settings: CloudSettings, seed:
 def hand_over(workspace: Workspace, taught: Path, version: str) -> None:
     """Lays what the ranker of a bundle teaches where devices of the simulation look for it.
 
+    The caller holds the workspace's `TRAIN_LOCK`.
+
     Raises:
       WorkspaceError: If the disk is full or refuses.
     """
-    write_file(workspace.teacher(version), (taught / TEACHER_FILE).read_bytes())
+    path = workspace.teacher(version)
+    remove_partials(path)
+    write_file(path, (taught / TEACHER_FILE).read_bytes())

@@ -60,6 +60,10 @@ class TrainingError(TandemError):
     exit_code = 6
 
 
+class ClusterError(TrainingError):
+    """A cluster gave a job up, for a reason of its own."""
+
+
 class FederationError(TandemError):
     """A federated round cannot be run or its worker was lost."""
 

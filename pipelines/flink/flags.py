@@ -1,58 +1,36 @@
-"""From the settings of the runner to Beam's flags; what can be checked before a job is submitted is checked here."""
+"""From the settings of the runner to Beam's flags for Flink; what can be checked before a job is submitted is."""
 
 from __future__ import annotations
 
 import json
-import shutil
-import sys
 import urllib.request
-from pathlib import Path
 from typing import Final
 
+from pipelines.job_server import find_jar, worker_flags
 from recsys.config.cloud import RunnerSettings
 from recsys.errors import ConfigError
 
+RUNNER: Final = "pipelines.flink.runner.OneServerFlinkRunner"
 ANSWER_TIMEOUT_S: Final = 10.0
 
 
-def flags_of(settings: RunnerSettings) -> tuple[str, ...]:
-    """Returns Beam's flags for a runner; none for the embedded one.
+def flink_flags(settings: RunnerSettings) -> tuple[str, ...]:
+    """Returns Beam's flags.
 
     Raises:
       ConfigError: If the job server or the worker command is not there, or no Flink cluster with a free slot answers.
     """
-    if settings.name == "embedded":
-        return ()
-    jar, worker = _find_job_server(settings), find_worker(settings.worker_command)
+    jar = find_jar(settings.flink_job_server_jar, "Flink", "flink-jars", "flink_job_server_jar")
+    workers = worker_flags(settings.worker_command)
     check_cluster(settings.flink_master)
     return (
-        "--runner=FlinkRunner",
+        f"--runner={RUNNER}",
         f"--flink_master={settings.flink_master}",
         f"--flink_job_server_jar={jar}",
         f"--parallelism={settings.parallelism}",
-        # Each task manager starts a Python of its own, so that losing one loses only its work.
-        "--environment_type=PROCESS",
-        f"--environment_config={json.dumps({'command': str(worker)})}",
-        # Flink itself does not start a batch job again unless it is told to.
-        f"--number_of_execution_retries={settings.num_restarts}",
-        "--execution_retry_delay=1000",
+        f"--restarts={settings.num_restarts}",
+        *workers,
     )
-
-
-def find_worker(command: str) -> Path:
-    """Returns the absolute path of the worker's command: beside this Python, on the PATH, or where it says.
-
-    Raises:
-      ConfigError: If there is none.
-    """
-    beside = Path(sys.executable).parent / command
-    found = str(beside) if beside.is_file() else shutil.which(command)
-    if found is None:
-        raise ConfigError(
-            f"Expected the command {command!r} beside {sys.executable} or on the PATH, got none. Run `make setup`, "
-            "or name it by `runner.worker_command`; it must lie at the same place on every task manager."
-        )
-    return Path(found).absolute()
 
 
 def check_cluster(master: str) -> None:
@@ -70,13 +48,3 @@ def check_cluster(master: str) -> None:
         raise ConfigError(f"Expected a Flink cluster at {address}, got: {error}. {advice}") from error
     if num_slots == 0:
         raise ConfigError(f"Expected task managers at the Flink cluster {address}, got none. {advice}")
-
-
-def _find_job_server(settings: RunnerSettings) -> Path:
-    jar = settings.flink_job_server_jar
-    if not jar.is_file():
-        raise ConfigError(
-            f"Expected Beam's job server for Flink at {jar}, got none. Run `make flink-jars`, or name it by "
-            "`runner.flink_job_server_jar`."
-        )
-    return jar.absolute()

@@ -125,12 +125,18 @@ class FineTuningSettings(Settings):
 class RunnerSettings(Settings):
     """Where the Beam stages run. It changes no result, and is no part of what a stage depends on."""
 
-    name: Literal["embedded", "flink"] = "embedded"
-    flink_master: str = "localhost:8081"
-    flink_job_server_jar: Path = Path(".cache/flink/job-server.jar")
+    name: Literal["embedded", "flink", "spark", "dataflow"] = "embedded"
     worker_command: str = "tandem-worker"
     parallelism: int = Field(2, ge=1)
     num_restarts: int = Field(3, ge=0)
+    flink_master: str = "localhost:8081"
+    flink_job_server_jar: Path = Path(".cache/flink/job-server.jar")
+    spark_master: str = "spark://localhost:7077"
+    spark_job_server_jar: Path = Path(".cache/spark/job-server.jar")
+    dataflow_project: str = ""
+    dataflow_region: str = ""
+    dataflow_temp_location: str = ""
+    dataflow_image: str = ""
 
 
 class CloudSettings(Settings):

@@ -40,7 +40,6 @@ class ManifestAnswer(Wire):
     parent: str | None = Field(description="The bundle that it was derived from, if any.")
     metrics: dict[str, float] = Field(description="What was measured when it was made.")
     schema_version: int = Field(description="Version of this manifest's layout.")
-    num_recent: int = Field(description="Candidates of a list that were chosen most of late, beside the nearest ones.")
 
     @classmethod
     def from_contract(cls, manifest: Manifest) -> ManifestAnswer:

@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.survival import bench_survival
+from benchmarks import survival
+from benchmarks.survival import STAGES, Span, bench_survival, choose_stages, plan_kills
 from data.ingest import ingest
-from recsys.errors import TrainingError, WorkspaceError
+from recsys.config.cloud import CloudSettings
+from recsys.config.settings import load_settings
+from recsys.errors import ConfigError, TrainingError, WorkspaceError
 from recsys.progress import Silent
 from recsys.storage.workspace import Workspace
 from tests.pipelines.conftest import TINY_DATA
@@ -44,8 +47,9 @@ def test_a_training_killed_at_any_moment_and_run_again_ends_in_the_same_bundle(
     result = bench_survival(workspace, kills=1, seed=3, progress=Silent(), config=tmp_path / "cloud.toml")
     assert [kill["differing"] for kill in result["kills"]] == [[]]
     assert result["num_same"] == 1
-    assert {"embeddings.parquet", "query_tower.tflite", "ranker.tflite"} <= set(result["files"])
-    assert all(0 < kill["moment_s"] < result["whole_seconds"] for kill in result["kills"])
+    assert {"embeddings.parquet", "query_tower.tflite", "ranker.tflite", "teacher.parquet"} <= set(result["files"])
+    assert tuple(result["stages"]) == STAGES
+    assert [kill["left_behind"] for kill in result["kills"]] == [[]]
     assert list((workspace.root / "bench").iterdir()) == []
 
 
@@ -58,3 +62,32 @@ def test_a_training_that_fails_by_itself_is_told_with_its_words(workspace: Works
 def test_a_workspace_without_a_dataset_is_refused(tmp_path: Path) -> None:
     with pytest.raises(WorkspaceError, match="Run `tandem ingest"):
         bench_survival(Workspace(tmp_path), kills=1, seed=0, progress=Silent())
+
+
+def test_every_stage_is_killed_once_before_one_is_killed_again() -> None:
+    spans = [Span(stage, 0.1) for stage in STAGES[:-1]] + [Span("publish", 1_000.0)]
+    kills = plan_kills(spans, 12, 3)
+    assert [kill.stage for kill in kills] == [*STAGES, "publish", "publish"], "those beyond fall on the longest"
+    assert all(0 <= kill.after_s <= (1_000.0 if kill.stage == "publish" else 0.1) for kill in kills)
+    assert len({kill.stage for kill in plan_kills(spans, 5, 3)}) == 5
+
+
+def test_equal_seeds_draw_equal_moments() -> None:
+    spans = [Span(stage, 2.0) for stage in STAGES]
+    assert plan_kills(spans, 10, 3) == plan_kills(spans, 10, 3) != plan_kills(spans, 10, 4)
+
+
+def test_the_settings_for_a_quick_run_are_read() -> None:
+    settings = load_settings(CloudSettings, Path(survival.__file__).with_suffix(".toml"))
+    assert (settings.retrieval.max_epochs, settings.ranker.max_epochs) == (4, 3)
+
+
+def test_stages_are_chosen_by_name() -> None:
+    assert choose_stages(None) == STAGES
+    assert choose_stages("index, prepare") == ("index", "prepare")
+
+
+@pytest.mark.parametrize(("names", "got"), [("ranker,tea", "tea"), (" ,", "none")])
+def test_a_stage_that_the_job_does_not_have_is_refused(names: str, got: str) -> None:
+    with pytest.raises(ConfigError, match=f"Expected stages out of prepare, .*publish, got {got}"):
+        choose_stages(names)

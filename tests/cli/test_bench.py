@@ -76,13 +76,23 @@ def test_a_difference_bears_its_sign() -> None:
 
 
 def test_the_table_of_kills_tells_what_was_cut_off_and_which_files_differ() -> None:
-    kill = {"moment_s": 1.25, "during": "training retrieval", "was_killed": True, "rerun_seconds": 9.5, "differing": []}
-    kills = [kill, {**kill, "was_killed": False}, {**kill, "differing": ["ranker.tflite"]}]
+    told = {"after_s": 1.25, "rerun_seconds": 9.5, "differing": [], "left_behind": []}
+    kills = [
+        {"stage": "ranker", "hit": "ranker", **told, "differing": ["ranker.tflite"]},
+        {"stage": "ranker", "hit": "embed", **told},
+        {"stage": "publish", "hit": None, **told, "left_behind": ["x.partial"]},
+    ]
     stream = io.StringIO()
     print_to(stream, tabulate_kills({"whole_seconds": 20.0, "kills": kills, "num_same": 2}))
     shown = stream.getvalue()
-    for text in ("2 of 3 bundles are the same", "1.2 s", "had ended by itself", "differs: ranker.tflite", "20.0 s"):
-        assert text in shown, text
+    assert "2 of 3 bundles are the same" in shown
+    assert "a whole training: 20.0 s" in shown
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in shown.splitlines() if line.startswith("│")]
+    assert rows == [
+        ["ranker", "1.25 s", "9.5 s", "differs: ranker.tflite"],
+        ["embed", "1.25 s of ranker", "9.5 s", "the same"],
+        ["nothing: had ended", "1.25 s of publish", "9.5 s", "the same; left behind: x.partial"],
+    ]
 
 
 def test_the_table_tells_size_time_and_quality_of_each_tower() -> None:

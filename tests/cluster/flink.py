@@ -40,8 +40,8 @@ taskmanager.numberOfTaskSlots: {slots}
 taskmanager.cpu.cores: 1.0
 taskmanager.memory.task.heap.size: 512m
 taskmanager.memory.task.off-heap.size: 64m
-taskmanager.memory.network.min: 64m
-taskmanager.memory.network.max: 64m
+taskmanager.memory.network.min: 192m
+taskmanager.memory.network.max: 192m
 taskmanager.memory.managed.size: 128m
 taskmanager.memory.framework.heap.size: 128m
 taskmanager.memory.framework.off-heap.size: 128m
@@ -50,7 +50,7 @@ taskmanager.memory.jvm-overhead.min: 128m
 taskmanager.memory.jvm-overhead.max: 128m
 taskmanager.load-balance.mode: SLOTS
 heartbeat.interval: 1000
-heartbeat.timeout: 8000
+heartbeat.timeout: 30000
 io.tmp.dirs: {folder}/tmp
 blob.storage.directory: {folder}/tmp
 web.tmpdir: {folder}/tmp
@@ -124,7 +124,7 @@ class FlinkCluster:
         found = [self.get(f"jobs/{job_id}/vertices/{vertex}/taskmanagers")["taskmanagers"] for vertex in vertices]
         return [place for places in found for place in places]
 
-    def wait(self, condition: Callable[[], bool], what: str, timeout_s: float = 60.0) -> None:
+    def wait(self, condition: Callable[[], bool], what: str, timeout_s: float = 300.0) -> None:
         """Waits until a condition holds; the service not answering yet counts as no."""
         end = time.monotonic() + timeout_s
         while time.monotonic() < end:

@@ -77,6 +77,15 @@ def log(tmp_path: Path) -> Log:
     return Log(tmp_path / "log")
 
 
+@pytest.fixture
+def worker_command(tmp_path: Path) -> Path:
+    """A command where a cluster's workers are looked for."""
+    path = tmp_path / "worker"
+    path.write_text("#!/bin/sh\n")
+    path.chmod(0o755)
+    return path
+
+
 @pytest.fixture(scope="session")
 def tiny_workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """An ingested workspace; only `trained` adds to it."""

@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipelines.job import train
+from pipelines.sessions import SOURCE_FILE
 from recsys.cascade.cloud import CloudModel
 from recsys.config.cloud import CloudSettings, IndexSettings, RunnerSettings
 from recsys.config.federated import DeviceSettings
@@ -28,6 +29,7 @@ RERUN = """
 import sys
 from pathlib import Path
 from pipelines.job import train
+from pipelines.sessions import SOURCE_FILE
 from recsys.progress import Silent
 from recsys.storage.workspace import SESSIONS_FILE, Workspace
 from tests.pipelines.conftest import TINY_CLOUD
@@ -79,6 +81,19 @@ def test_the_job_publishes_a_bundle_that_can_be_served(tiny_workspace: Workspace
     assert manifest.metrics["index_recall_at_100"] == 1.0
     assert "retrieval_ndcg_at_10" in manifest.metrics
     assert CloudModel.load(opened).vectors.shape == (69, 8)
+
+
+def test_a_rerun_clears_what_a_killed_run_had_begun_to_write(
+    tiny_workspace: Workspace, trained: Bundle, tmp_path: Path
+) -> None:
+    workspace = link(tiny_workspace, tmp_path / "killed")
+    version = train(workspace, TINY_CLOUD, 7, Silent()).manifest.version
+    written = (workspace.reports / f"train-{version}.json", workspace.teacher(version), workspace.state / SOURCE_FILE)
+    begun = [path.with_name(f".{path.name}.0123456789ab.partial") for path in written]
+    for path in begun:
+        path.write_bytes(b"half")
+    assert train(workspace, TINY_CLOUD, 7, Silent()).manifest.version == version
+    assert [path for path in begun if path.exists()] == []
 
 
 def test_the_report_tells_stages_counters_and_metrics(tiny_workspace: Workspace, trained: Bundle) -> None:

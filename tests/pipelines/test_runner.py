@@ -1,15 +1,18 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 
 import apache_beam as beam
 import pyarrow as pa
 import pytest
 from apache_beam.options.pipeline_options import StandardOptions
+from apache_beam.runners.dataflow.dataflow_runner import DataflowRuntimeException
 
 from pipelines.logs import quiet_logs
 from pipelines.runner import read_failure, read_options, run
-from recsys.errors import DatasetError, TrainingError
+from recsys.errors import ClusterError, DatasetError
+from tests.pipelines.flaky import FlakyRunner
 
 
 def refuse(element: int) -> int:
@@ -64,6 +67,9 @@ def test_an_error_that_a_cluster_tells_as_text_is_raised_as_it_was() -> None:
     text = (
         "Pipeline x failed in state FAILED: java.lang.RuntimeException: Error received from SDK harness for "
         'instruction 3: Traceback (most recent call last):\n  File "a.py", line 1\n'
+        "recsys.errors.DatasetError: Expected another file, got 3.\n\n"
+        "During handling of the above exception, another exception occurred:\n\n"
+        'Traceback (most recent call last):\n  File "b.py", line 1\n'
         "recsys.errors.DatasetError: Expected another file, got 3. [while running 'Read']\n\n"
         "\tat java.base/java.lang.Thread.run(Thread.java:840)"
     )
@@ -74,5 +80,35 @@ def test_an_error_that_a_cluster_tells_as_text_is_raised_as_it_was() -> None:
 @pytest.mark.parametrize("text", ["The\n heartbeat  timed out.", "recsys.errors.annotations: x [while running 'y']"])
 def test_any_other_failure_of_a_cluster_names_the_cause_in_one_line(text: str) -> None:
     failure = read_failure(text)
-    assert type(failure) is TrainingError
+    assert type(failure) is ClusterError
     assert str(failure).startswith(f"Expected the cluster to end the job, got: {' '.join(text.split())} See the logs")
+
+
+FLAKY = ("--runner=tests.pipelines.flaky.FlakyRunner",)
+
+
+def test_a_job_that_a_cluster_gives_up_is_begun_again_to_the_same_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipelines.runner.RESTART_DELAY_S", 0.0)
+    losses = [RuntimeError("A machine is gone."), DataflowRuntimeException("So is another.", None)]
+    monkeypatch.setattr(FlakyRunner, "failures", losses)
+    made = tmp_path / "made"
+    run(lambda pipeline: pipeline | beam.Create(["3"]) | beam.Map(made.write_text), (*FLAKY, "--restarts=2"))
+    assert made.read_text() == "3"
+    assert FlakyRunner.failures == []
+
+
+def test_a_job_that_is_given_up_too_often_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipelines.runner.RESTART_DELAY_S", 0.0)
+    monkeypatch.setattr(FlakyRunner, "failures", [RuntimeError("One."), RuntimeError("Two."), RuntimeError("Three.")])
+    with pytest.raises(ClusterError, match=r"^Expected the cluster to end the job, got: Two\. See the logs"):
+        run(lambda pipeline: pipeline | beam.Create([3]), (*FLAKY, "--restarts=1"))
+
+
+def test_an_error_of_a_step_is_not_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = "recsys.errors.DatasetError: Expected another file, got 3. [while running 'Read']"
+    monkeypatch.setattr(FlakyRunner, "failures", [RuntimeError(told), RuntimeError("Not reached.")])
+    with pytest.raises(DatasetError, match=r"^Expected another file, got 3\.$"):
+        run(lambda pipeline: pipeline | beam.Create([3]), (*FLAKY, "--restarts=2"))
+    assert [str(failure) for failure in FlakyRunner.failures] == ["Not reached."]

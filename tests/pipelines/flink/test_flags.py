@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from apache_beam.options.pipeline_options import FlinkRunnerOptions, PortableOptions, StandardOptions
 
-from pipelines.flink.flags import check_cluster, find_worker, flags_of
-from pipelines.runner import read_options
+from pipelines.flags import flags_of
+from pipelines.flink.flags import check_cluster
+from pipelines.runner import RestartOptions, read_options
 from recsys.config.cloud import RunnerSettings
 from recsys.errors import ConfigError
 
@@ -39,49 +40,32 @@ def listen(content: bytes) -> Iterator[str]:
             thread.join()
 
 
-@pytest.fixture
-def worker(tmp_path: Path) -> Path:
-    path = tmp_path / "worker"
-    path.write_text("#!/bin/sh\n")
-    path.chmod(0o755)
-    return path
-
-
-def test_the_embedded_runner_needs_no_flags() -> None:
-    assert flags_of(RunnerSettings()) == ()
-
-
-def test_beam_understands_the_flags_for_flink(worker: Path, tmp_path: Path) -> None:
+def test_beam_understands_the_flags_for_flink(worker_command: Path, tmp_path: Path) -> None:
     jar = tmp_path / "job-server.jar"
     jar.touch()
     with listen(b'{"slots-total": 4}') as master:
         settings = RunnerSettings(
-            name="flink", flink_master=master, flink_job_server_jar=jar, worker_command=str(worker), parallelism=3
+            name="flink",
+            flink_master=master,
+            flink_job_server_jar=jar,
+            worker_command=str(worker_command),
+            parallelism=3,
+            num_restarts=5,
         )
         options = read_options(flags_of(settings))
-    assert options.view_as(StandardOptions).runner == "FlinkRunner"
+    assert options.view_as(StandardOptions).runner == "pipelines.flink.runner.OneServerFlinkRunner"
     flink = options.view_as(FlinkRunnerOptions)
     assert (flink.flink_master, flink.flink_job_server_jar, flink.parallelism) == (master, str(jar), 3)
+    assert options.view_as(RestartOptions).restarts == 5
     portable = options.view_as(PortableOptions)
     assert portable.environment_type == "PROCESS"
-    assert json.loads(portable.environment_config) == {"command": str(worker)}
+    assert json.loads(portable.environment_config) == {"command": str(worker_command)}
 
 
 def test_without_a_job_server_the_command_that_makes_it_is_named(tmp_path: Path) -> None:
     settings = RunnerSettings(name="flink", flink_job_server_jar=tmp_path / "nowhere.jar")
     with pytest.raises(ConfigError, match=r"got none\. Run `make flink-jars`"):
         flags_of(settings)
-
-
-def test_a_worker_is_found_by_its_path_or_on_the_path(worker: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert find_worker(str(worker)) == worker
-    monkeypatch.setenv("PATH", str(worker.parent))
-    assert find_worker("worker") == worker
-
-
-def test_a_worker_that_is_nowhere_is_refused() -> None:
-    with pytest.raises(ConfigError, match="Expected the command 'no-such-worker' beside"):
-        find_worker("no-such-worker")
 
 
 def test_a_cluster_that_does_not_answer_is_named() -> None:

@@ -1,0 +1,1 @@
+"""Running the Beam stages on Spark, through Beam's portable runner."""
