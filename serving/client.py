@@ -157,7 +157,8 @@ class Client:
 
     def forget(self, user_id: str, within_s: float | None = None) -> ForgottenAnswer:
         """Forgets a person; the status is `pending` where files follow. Arguments and errors as of `recommend`."""
-        return _read(self._call("DELETE", f"/v1/users/{quote(user_id, safe='')}", None, within_s), ForgottenAnswer)
+        name = quote(user_id, safe="").replace(".", "%2E")  # else `..` would be the folder above
+        return _read(self._call("DELETE", f"/v1/users/{name}", None, within_s), ForgottenAnswer)
 
     def bundle(self, within_s: float | None = None) -> BundleAnswer:
         """Returns what is served. Arguments and errors as of `recommend`."""

@@ -75,7 +75,7 @@ def bench_serving(
     Returns:
       `endpoints`, the constant first: `per_second` (the median when saturated), `runs`, `floor_share` (that of the
       constant's), and for each of `levels`: `share`, `offered_per_second`, `per_second`, `latency` (percentiles in
-      milliseconds), `num_answers`, `failures` by status, `generator` (its share of one core; how late it sent, p99),
+      milliseconds), `num_answers`, `failures` by status, `generator` (its share of one core; how late it noticed, p99),
       `cpu_ms` (of the server's process, by answer) and `stages_ms` (means out of `/metrics`); `server` with
       `peak_bytes`.
 

@@ -7,7 +7,7 @@ to Measure Latency", Strange Loop 2015). Closed loop: so many requests are alway
 and tells its throughput, but nothing about latency.
 
 It shares the machine with the server, so it is one thread over plain sockets: `select`, unlike `epoll`, sleeps to the
-microsecond. What it takes itself is told: its share of one core, and how late it sent what was due.
+microsecond. What it takes itself is told: its share of one core, and how late it noticed what was due.
 """
 
 from __future__ import annotations
@@ -112,11 +112,10 @@ class Load:
             now = time.perf_counter()
             while place < len(due_s) and start + due_s[place] <= now:
                 waiting.append(start + due_s[place])
+                self.late_s.append(now - waiting[-1])
                 place += 1
             while waiting and (self._idle or len(self._busy) < MAX_CONNECTIONS):
-                due = waiting.popleft()
-                self.late_s.append(time.perf_counter() - due)
-                self._send(due)
+                self._send(waiting.popleft())
             if now > give_up:
                 self.statuses[0] += len(self._busy) + len(waiting)
                 return

