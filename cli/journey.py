@@ -22,13 +22,13 @@ class Journey:
     """What one pass through the loop gave.
 
     Attributes:
-      versions: The bundle of the cloud, and the one with the federated device model.
+      versions: The bundle of the cloud, and the one with the federated device model; None where it was not released.
       reports: Paths of the report by name.
       exchanges: Requests to the served API and their answers.
     """
 
     evaluation: Evaluation
-    versions: dict[str, str]
+    versions: dict[str, str | None]
     reports: dict[str, Any]
     exchanges: list[Exchange]
 

@@ -40,7 +40,15 @@ class RoundSettings(Settings):
     clip_norm: float = Field(0.0, ge=0)
     users_per_pack: int = Field(64, ge=1)
     validation_users: int = Field(200, ge=1)
+    validation_choices: int = Field(3, ge=1)
     worker_start_s: float = Field(60.0, gt=0)
+
+
+class ReleaseSettings(Settings):
+    """When the tower that the rounds made is published."""
+
+    tolerance: float = Field(0.005, ge=0)
+    publish_anyway: bool = False
 
 
 class FederatedSettings(Settings):
@@ -48,3 +56,4 @@ class FederatedSettings(Settings):
 
     device: DeviceSettings = DeviceSettings()
     rounds: RoundSettings = RoundSettings()
+    release: ReleaseSettings = ReleaseSettings()

@@ -10,6 +10,7 @@ LiteRT.
 
 from __future__ import annotations
 
+import numpy as np
 import tensorflow as tf
 
 from recsys.config.federated import DeviceSettings
@@ -51,6 +52,20 @@ def build_device_tower(dim: int, settings: DeviceSettings, seed: int = 0) -> tf.
     prior = tf.keras.layers.Dense(1, use_bias=False, kernel_initializer="ones", name="prior")(scores)
     total = tf.keras.layers.Add(name="total")([prior, correction])
     return tf.keras.Model(inputs, {"score": tf.keras.layers.Reshape((-1,), name="score")(total)}, name="device_tower")
+
+
+def is_untrained(tower: tf.keras.Model, dim: int, settings: DeviceSettings) -> bool:
+    """Returns whether the weights that no seed draws are all where `build_device_tower` puts them.
+
+    Args:
+      tower: Of these sizes.
+      dim: Length of a vector.
+      settings: Sizes.
+    """
+    start, other = (build_device_tower(dim, settings, seed).get_weights() for seed in (0, 1))
+    fixed = [np.array_equal(one, two) for one, two in zip(start, other, strict=True)]
+    unmoved = [np.array_equal(one, now) for one, now in zip(start, tower.get_weights(), strict=True)]
+    return all(same for same, is_fixed in zip(unmoved, fixed, strict=True) if is_fixed)
 
 
 class BothScores(tf.keras.layers.Layer):

@@ -2,6 +2,7 @@
 the process, and must be killed.
 
     python -m tests.federated.simulation.rehearsal federate WORKSPACE [KILL_AFTER_ROUND]
+    python -m tests.federated.simulation.rehearsal idle WORKSPACE
     python -m tests.federated.simulation.rehearsal examine WORKSPACE
     python -m tests.federated.simulation.rehearsal interrupt WORKSPACE
 """
@@ -16,13 +17,14 @@ import threading
 import time
 from pathlib import Path
 
-from recsys.config.federated import DeviceSettings, FederatedSettings, RoundSettings
+from recsys.config.federated import DeviceSettings, FederatedSettings, ReleaseSettings, RoundSettings
 from recsys.errors import FederationError
 from recsys.storage.workspace import Workspace
 
 SETTINGS = FederatedSettings(
     device=DeviceSettings(num_candidates=16, max_examples=8, batch_size=4, local_epochs=2),
     rounds=RoundSettings(num_rounds=4, clients_per_round=6, validation_users=10),
+    release=ReleaseSettings(tolerance=0.1),  # ten people are too few for a narrow interval
 )
 SEED = 5
 
@@ -50,6 +52,16 @@ def run_federation(workspace: Workspace, kill_after_round: int | None) -> dict:
     return federate(workspace, SETTINGS, SEED, Killer(kill_after_round)).to_json()
 
 
+def idle(workspace: Workspace) -> list[dict]:
+    """Rounds that move next to nothing, judged; the same to be published anyway."""
+    from federated.simulation.program import federate
+
+    rounds = SETTINGS.rounds.model_copy(update={"server_learning_rate": 1e-6})
+    still = SETTINGS.model_copy(update={"rounds": rounds})
+    heedless = still.model_copy(update={"release": ReleaseSettings(publish_anyway=True)})
+    return [federate(workspace, settings, SEED, Killer(None)).to_json() for settings in (still, heedless)]
+
+
 def examine(workspace: Workspace) -> dict:
     """Compares one packed round with the same arithmetic in plain Keras, shuffles clients, kills the worker."""
     import numpy as np
@@ -70,7 +82,7 @@ def examine(workspace: Workspace) -> dict:
 
     cloud = CloudModel.load(BundleRegistry(workspace).current())
     population = Population(workspace, cloud.catalogue)
-    clients = Clients(cloud, population, SETTINGS.device, SEED, frozenset())
+    clients = Clients(cloud, population, SETTINGS.device, SEED)
     examples = clients.examples(sorted(population.count_positives("private"))[:6])
     tower = build_device_tower(cloud.manifest.dim, SETTINGS.device)
     start = [weight.numpy() for weight in tower.trainable_weights]
@@ -171,5 +183,5 @@ if __name__ == "__main__":
         interrupt(place)
     else:
         kill_after = int(sys.argv[3]) if len(sys.argv) > 3 else None
-        result = examine(place) if verb == "examine" else run_federation(place, kill_after)
-        sys.stdout.write(json.dumps(result) + "\n")
+        verbs = {"federate": lambda: run_federation(place, kill_after), "idle": lambda: idle(place)}
+        sys.stdout.write(json.dumps(verbs.get(verb, lambda: examine(place))()) + "\n")

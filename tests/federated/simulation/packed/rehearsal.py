@@ -84,9 +84,7 @@ def compare(workspace: Workspace) -> dict:
     population = Population(workspace, cloud.catalogue)
     examples = {
         user: own
-        for user, own in Clients(cloud, population, DEVICE, SEED, frozenset()).build(
-            sorted(population.count_positives("private"))
-        )
+        for user, own in Clients(cloud, population, DEVICE, SEED).build(sorted(population.count_positives("private")))
         if len(own)
     }
     counts = sorted(len(own) for own in examples.values())
