@@ -21,7 +21,7 @@ from federated.simulation.worker import run_worker
 from recsys.cascade.cloud import CloudModel
 from recsys.config.federated import FederatedSettings
 from recsys.contracts.arrays import Float64Array
-from recsys.contracts.bundle import DEVICE_TOWER_FILE, DEVICE_WEIGHTS_FILE
+from recsys.contracts.bundle import DEVICE_WEIGHTS_FILE
 from recsys.errors import WorkspaceError
 from recsys.metrics.intervals import Interval, compare
 from recsys.progress import Progress, Silent
@@ -196,11 +196,10 @@ class _Run:
 
     def _publish(self, tower: tf.keras.Model, ndcg: Float64Array) -> Bundle:
         """Publishes the base bundle with the new device tower in place of the old."""
-        from recsys.models.export import export_device_tower
-        from recsys.models.weights import encode_weights
+        from recsys.models.device_export import export_device_files
 
         manifest = self.base.manifest
-        new = {DEVICE_TOWER_FILE: export_device_tower(tower), DEVICE_WEIGHTS_FILE: encode_weights(tower)}
+        new = export_device_files(tower, self.settings.device)
         return BundleRegistry(self.workspace).publish(
             {name: self.base.path(name) for name in manifest.files} | new,
             dataset=manifest.dataset,

@@ -103,6 +103,7 @@ def examine(workspace: Workspace) -> dict:
         output = process.next(initial, datasets)
         averaged = process.get_model_weights(output.state).trainable
         shuffled = process.get_model_weights(process.next(initial, datasets[::-1]).state).trainable
+        by_devices = average_by_litert(tower, start, examples, cloud.vectors)
         expected = average_by_hand(tower, start, examples, cloud.vectors)
         (child,) = psutil.Process(worker.warden.pid).children()
         threading.Timer(0.3, child.kill).start()
@@ -113,6 +114,7 @@ def examine(workspace: Workspace) -> dict:
         "shapes": [list(weight.shape) for weight in averaged] == [list(weight.shape) for weight in start],
         "moved": float(max(np.abs(a - b).max() for a, b in zip(averaged, start, strict=True))),
         "off_by": float(max(np.abs(a - b).max() for a, b in zip(averaged, expected, strict=True))),
+        "devices_off_by": float(max(np.abs(a - b).max() for a, b in zip(averaged, by_devices, strict=True))),
         "order_moves": float(max(np.abs(a - b).max() for a, b in zip(averaged, shuffled, strict=True))),
         "num_examples": int(output.metrics["client_work"]["train"]["num_examples"]),
         "expected_examples": sum(map(len, examples)) * SETTINGS.device.local_epochs,
@@ -162,6 +164,23 @@ def average_by_hand(tower, start, examples, vectors) -> list:
             total[place] += len(client) * variable.numpy()
         weight += len(client)
     return [array / weight for array in total]
+
+
+def average_by_litert(tower, start, examples, vectors) -> list:
+    """The same mean, each client being trained by the interpreter of a device."""
+    import numpy as np
+
+    from federated.device.training import LocalTrainer
+    from recsys.models.device_export import export_device_training
+
+    trainer = LocalTrainer(export_device_training(tower, SETTINGS.device))
+    local = [
+        trainer.train(client, vectors, SETTINGS.device.learning_rate, SETTINGS.device.local_epochs).weights
+        for client in examples
+    ]
+    mean = np.average(local, axis=0, weights=[len(client) for client in examples])
+    ends = np.cumsum([array.size for array in start])[:-1]
+    return [part.reshape(array.shape) for part, array in zip(np.split(mean, ends), start, strict=True)]
 
 
 def interrupt(workspace: Workspace) -> None:

@@ -16,7 +16,12 @@ from federated.simulation.program import federate, run_name
 from federated.simulation.worker import run_worker
 from recsys.cascade.rerank import Reranker
 from recsys.config.federated import FederatedSettings, ReleaseSettings
-from recsys.contracts.bundle import DEVICE_TOWER_FILE, DEVICE_WEIGHTS_FILE
+from recsys.contracts.bundle import (
+    DEVICE_TOWER_FILE,
+    DEVICE_TOWER_INT8_FILE,
+    DEVICE_TRAINING_FILE,
+    DEVICE_WEIGHTS_FILE,
+)
 from recsys.errors import BundleError, WorkspaceError
 from recsys.storage.registry import BundleRegistry
 from recsys.storage.workspace import Workspace
@@ -84,7 +89,7 @@ def test_a_run_publishes_a_bundle_with_another_device_tower_and_all_else_as_it_w
     changed = {
         name for name, entry in published.manifest.files.items() if base.manifest.files[name].sha256 != entry.sha256
     }
-    assert changed == {DEVICE_TOWER_FILE, DEVICE_WEIGHTS_FILE}
+    assert changed == {DEVICE_TOWER_FILE, DEVICE_TOWER_INT8_FILE, DEVICE_TRAINING_FILE, DEVICE_WEIGHTS_FILE}
     assert set(published.manifest.files) == set(base.manifest.files)
 
 
@@ -209,6 +214,11 @@ def test_one_round_equals_federated_averaging_by_hand(findings):
     assert findings["moved"] > 1e-3
     assert findings["off_by"] < 1e-5
     assert findings["num_examples"] == findings["expected_examples"]
+
+
+@pytest.mark.federation
+def test_devices_that_train_by_litert_send_what_the_clients_of_the_simulation_send(findings):
+    assert findings["devices_off_by"] < 1e-5
 
 
 @pytest.mark.federation
