@@ -65,7 +65,7 @@ def travel(
     progress.note("3/5 federate the devices")
     federation = federate(workspace, settings.federated, seed, progress)
     progress.note("4/5 evaluate the held-out period")
-    evaluation = evaluate(workspace, seed=seed, progress=progress)
+    evaluation = evaluate(workspace, seed=seed, settings=settings.federated, progress=progress)
     reports = report_evaluation(evaluation, workspace)
     progress.note("5/5 serve, ask and re-rank")
     progress.stage("starting the server")

@@ -25,6 +25,17 @@ class DeviceSettings(Settings):
     learning_rate: float = Field(0.3, gt=0)
 
 
+class PersonalSettings(Settings):
+    """What a device makes of the global tower for its own person alone, and when it shows that."""
+
+    learning_rate: float = Field(0.1, gt=0)
+    local_epochs: int = Field(1, ge=1)
+    judged_share: float = Field(0.5, gt=0, lt=1)
+    """Share of the private choices, the latest, that are not trained on and decide what is shown."""
+    margin: float = Field(0.5, ge=0)
+    """Standard errors by which the gain over the cloud's order must exceed 0."""
+
+
 class RoundSettings(Settings):
     """Federated rounds in simulation."""
 
@@ -55,5 +66,6 @@ class FederatedSettings(Settings):
     """Everything that `tandem federate` can be told."""
 
     device: DeviceSettings = DeviceSettings()
+    personal: PersonalSettings = PersonalSettings()
     rounds: RoundSettings = RoundSettings()
     release: ReleaseSettings = ReleaseSettings()
