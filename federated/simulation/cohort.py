@@ -27,6 +27,23 @@ def sample_cohort(user_ids: Iterable[str], count: int, seed: int, round_number: 
     return [candidates[row] for row in sorted(drawn.tolist())]
 
 
+def draw_each(user_ids: Iterable[str], rate: float, seed: int, round_number: int) -> list[str]:
+    """Returns a cohort for which each user is drawn by itself, sorted: its size is not fixed (Poisson sampling).
+
+    What is known of differential privacy under sampling holds for this draw. It depends on the set of users, the seed
+    and the round alone.
+
+    Args:
+      user_ids: Who could take part.
+      rate: How likely each takes part.
+      seed: Of the run.
+      round_number: From 1.
+    """
+    candidates = sorted(set(user_ids))
+    drawn = np.random.default_rng([seed, round_number]).random(len(candidates)) < rate
+    return [candidates[row] for row in np.flatnonzero(drawn).tolist()]
+
+
 def hold_out(user_ids: Iterable[str], count: int) -> list[str]:
     """Returns the people who take part in no round, at most half of all, sorted.
 

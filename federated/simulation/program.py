@@ -16,13 +16,14 @@ from federated.simulation.clients import Clients
 from federated.simulation.cohort import hold_out
 from federated.simulation.packed.store import hold_store, write_table
 from federated.simulation.population import Population
+from federated.simulation.privacy import SPENT_DELTA, SPENT_EPSILON, Guarantee, plan_rounds
 from federated.simulation.release import AFTER, BEFORE, CLOUD_ONLY, Release, decide
 from federated.simulation.worker import run_worker
 from recsys.cascade.cloud import CloudModel
 from recsys.config.federated import FederatedSettings
 from recsys.contracts.arrays import Float64Array
 from recsys.contracts.bundle import DEVICE_WEIGHTS_FILE
-from recsys.errors import WorkspaceError
+from recsys.errors import FederationError, WorkspaceError
 from recsys.metrics.intervals import Interval, compare
 from recsys.progress import Progress, Silent
 from recsys.storage.lock import hold_lock
@@ -46,6 +47,7 @@ class FederationReport:
       base_version: The bundle whose device tower the run started from.
       version: The bundle that holds the new one; None where it was not released.
       release: What was decided about it, and why.
+      privacy: What the rounds promise to each person; None where they promise nothing.
       run: Name of the folder under `federated/`.
       arms: "cloud_only", "before" and "after" to metric to interval, over the last private choices of the validation
         users, who took part in no round.
@@ -62,6 +64,7 @@ class FederationReport:
     base_version: str
     version: str | None
     release: Release
+    privacy: Guarantee | None
     run: str
     arms: dict[str, dict[str, Interval]]
     differences: dict[str, dict[str, Interval]]
@@ -99,7 +102,9 @@ def federate(
       WorkspaceError: If there are no device logs, no bundle, fewer than two people with private choices, or no space on
         the disk.
       BundleError: If the bundle is altered, or its device tower is of another size than the settings say.
-      FederationError: If TFF's worker does not start or dies; finished rounds are kept.
+      FederationError: If TFF's worker does not start or dies (finished rounds are kept), or the rounds cannot keep to
+        `privacy.epsilon`, because of what the tower has spent before.
+      ConfigError: If no noise is enough for `privacy.epsilon`.
     """
     progress = progress or Silent()
     started = time.perf_counter()
@@ -110,8 +115,12 @@ def federate(
 
 
 def run_name(base_version: str, settings: FederatedSettings, seed: int) -> str:
-    """Names a run by all that decides what a round does; how many there are does not, nor what becomes of the tower."""
-    facts = settings.model_dump(mode="json", exclude={"rounds": {"num_rounds", "worker_start_s"}, "release": True})
+    """Names a run by all that decides what a round does; what becomes of the tower does not.
+
+    Nor does how many there are, unless they are private: then they decide about the noise.
+    """
+    idle = {"worker_start_s"} if settings.privacy.epsilon else {"worker_start_s", "num_rounds"}
+    facts = settings.model_dump(mode="json", exclude={"rounds": idle, "release": True})
     digest = hashlib.sha256(json.dumps([facts, seed], sort_keys=True).encode()).hexdigest()
     return f"{base_version}-{digest[:8]}"
 
@@ -142,13 +151,26 @@ class _Run:
         ndcg = {CLOUD_ONLY: validation.ndcg_of_cloud(), BEFORE: validation.ndcg(tower)}
         clients = Clients(cloud, population, device, self.seed)
         taking_part = {user_id: count for user_id, count in counts.items() if user_id not in set(held_out)}
-        metrics = self._run_rounds(tower, clients, taking_part, validation, progress)
+        guarantee = self._promise(is_first, len(taking_part))
+        metrics = self._run_rounds(tower, clients, taking_part, validation, guarantee, progress)
         ndcg[AFTER] = validation.ndcg(tower)
         release = decide(ndcg, is_first=is_first, settings=self.settings.release, seed=self.seed)
         progress.note(release.explain())
         progress.stage("publishing" if release.is_released else "keeping the current bundle")
-        published = self._publish(tower, ndcg[AFTER]) if release.is_released else None
-        return self._report(published, release, tower, metrics, ndcg, started)
+        published = self._publish(tower, ndcg[AFTER], guarantee) if release.is_released else None
+        return self._report(published, release, guarantee, tower, metrics, ndcg, started)
+
+    def _promise(self, is_first: bool, num_people: int) -> Guarantee | None:
+        """Returns what the rounds promise, if anything; a tower that was trained without is no start for it."""
+        spent = self.base.manifest.metrics
+        guarantee = plan_rounds(self.settings, num_people, spent)
+        if guarantee and not is_first and SPENT_EPSILON not in spent:
+            raise FederationError(
+                f"Expected a device tower that is untrained or was trained under differential privacy in bundle "
+                f"{self.base.manifest.version}, got one that was trained without: no epsilon can be promised of it. "
+                "Begin with a new tower: `tandem train`."
+            )
+        return guarantee
 
     def _run_rounds(
         self,
@@ -156,11 +178,13 @@ class _Run:
         clients: Clients,
         counts: Mapping[str, int],
         validation: Validation,
+        guarantee: Guarantee | None,
         progress: Progress,
     ) -> tuple[RoundMetrics, ...]:
         """Trains the tower; the examples of people lie in the run's folder only as long as that takes."""
         from federated.simulation.algorithms.registry import build_process
         from federated.simulation.packed.device_tower import PackedDeviceTower, example_fields
+        from federated.simulation.packed.private import build_mechanism
         from federated.simulation.rounds import Federation
 
         settings, examples = self.settings, self.folder.root / "examples"
@@ -168,9 +192,11 @@ class _Run:
         num_rows = sum(min(count, settings.device.max_examples) for count in counts.values())
         with hold_store(examples, fields, num_rows) as store:
             vectors = write_table(examples / "vectors.bin", validation.vectors)
-            process = build_process(PackedDeviceTower(vectors, settings.device), store.columns, settings)
-            user_ids = sorted(counts)
-            federation = Federation(process, settings, self.seed, user_ids, clients, store, validation, self.folder)
+            mechanism = build_mechanism(guarantee, settings.privacy, self.seed) if guarantee else None
+            process = build_process(PackedDeviceTower(vectors, settings.device), store.columns, settings, mechanism)
+            federation = Federation(
+                process, settings, self.seed, sorted(counts), clients, store, validation, self.folder, guarantee
+            )
             with run_worker(self.folder.worker_log, settings.rounds.worker_start_s) as worker:
                 return federation.run(tower, worker, progress)
 
@@ -194,12 +220,14 @@ class _Run:
             )
         return counts
 
-    def _publish(self, tower: tf.keras.Model, ndcg: Float64Array) -> Bundle:
+    def _publish(self, tower: tf.keras.Model, ndcg: Float64Array, guarantee: Guarantee | None) -> Bundle:
         """Publishes the base bundle with the new device tower in place of the old."""
         from recsys.models.device_export import export_device_files
 
         manifest = self.base.manifest
         new = export_device_files(tower, self.settings.device)
+        kept = {name: value for name, value in manifest.metrics.items() if name not in (SPENT_EPSILON, SPENT_DELTA)}
+        spent = {SPENT_EPSILON: guarantee.epsilon, SPENT_DELTA: guarantee.delta} if guarantee else {}
         return BundleRegistry(self.workspace).publish(
             {name: self.base.path(name) for name in manifest.files} | new,
             dataset=manifest.dataset,
@@ -210,13 +238,14 @@ class _Run:
             num_items=manifest.num_items,
             num_recent=manifest.num_recent,
             parent=manifest.version,
-            metrics={**manifest.metrics, "device_validation_ndcg_at_10": float(ndcg.mean())},
+            metrics={**kept, **spent, "device_validation_ndcg_at_10": float(ndcg.mean())},
         )
 
     def _report(
         self,
         published: Bundle | None,
         release: Release,
+        guarantee: Guarantee | None,
         tower: tf.keras.Model,
         rounds: tuple[RoundMetrics, ...],
         ndcg: Mapping[str, Float64Array],
@@ -233,6 +262,7 @@ class _Run:
             base_version=self.base.manifest.version,
             version=published.manifest.version if published else None,
             release=release,
+            privacy=guarantee,
             run=self.folder.root.name,
             arms=arms,
             differences=differences,

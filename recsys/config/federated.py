@@ -55,6 +55,16 @@ class RoundSettings(Settings):
     worker_start_s: float = Field(60.0, gt=0)
 
 
+class PrivacySettings(Settings):
+    """How little all rounds together may tell of one person; where `epsilon` is 0, nothing is promised."""
+
+    epsilon: float = Field(0.0, ge=0)
+    delta: float = Field(1e-5, gt=0, lt=1)
+    first_clip_norm: float = Field(0.1, gt=0)
+    unclipped_share: float = Field(0.5, gt=0, lt=1)
+    clip_learning_rate: float = Field(0.2, ge=0)
+
+
 class ReleaseSettings(Settings):
     """When the tower that the rounds made is published."""
 
@@ -68,4 +78,5 @@ class FederatedSettings(Settings):
     device: DeviceSettings = DeviceSettings()
     personal: PersonalSettings = PersonalSettings()
     rounds: RoundSettings = RoundSettings()
+    privacy: PrivacySettings = PrivacySettings()
     release: ReleaseSettings = ReleaseSettings()

@@ -3,6 +3,7 @@ the process, and must be killed.
 
     python -m tests.federated.simulation.rehearsal federate WORKSPACE [KILL_AFTER_ROUND]
     python -m tests.federated.simulation.rehearsal idle WORKSPACE
+    python -m tests.federated.simulation.rehearsal secret WORKSPACE
     python -m tests.federated.simulation.rehearsal examine WORKSPACE
     python -m tests.federated.simulation.rehearsal interrupt WORKSPACE
 """
@@ -17,7 +18,13 @@ import threading
 import time
 from pathlib import Path
 
-from recsys.config.federated import DeviceSettings, FederatedSettings, ReleaseSettings, RoundSettings
+from recsys.config.federated import (
+    DeviceSettings,
+    FederatedSettings,
+    PrivacySettings,
+    ReleaseSettings,
+    RoundSettings,
+)
 from recsys.errors import FederationError
 from recsys.storage.workspace import Workspace
 
@@ -25,6 +32,9 @@ SETTINGS = FederatedSettings(
     device=DeviceSettings(num_candidates=16, max_examples=8, batch_size=4, local_epochs=2),
     rounds=RoundSettings(num_rounds=4, clients_per_round=6, validation_users=10),
     release=ReleaseSettings(tolerance=0.1),  # ten people are too few for a narrow interval
+)
+SECRET = SETTINGS.model_copy(
+    update={"privacy": PrivacySettings(epsilon=8.0), "release": ReleaseSettings(publish_anyway=True)}
 )
 SEED = 5
 
@@ -52,14 +62,34 @@ def run_federation(workspace: Workspace, kill_after_round: int | None) -> dict:
     return federate(workspace, SETTINGS, SEED, Killer(kill_after_round)).to_json()
 
 
-def idle(workspace: Workspace) -> list[dict]:
-    """Rounds that move next to nothing, judged; the same to be published anyway."""
+def idle(workspace: Workspace) -> list:
+    """Rounds that move next to nothing, judged; the same to be published anyway; private ones, and what stops them."""
     from federated.simulation.program import federate
 
     rounds = SETTINGS.rounds.model_copy(update={"server_learning_rate": 1e-6})
     still = SETTINGS.model_copy(update={"rounds": rounds})
     heedless = still.model_copy(update={"release": ReleaseSettings(publish_anyway=True)})
-    return [federate(workspace, settings, SEED, Killer(None)).to_json() for settings in (still, heedless)]
+    reports = [federate(workspace, settings, SEED, Killer(None)).to_json() for settings in (still, heedless)]
+    return [*reports, fail_in_secret(workspace)]
+
+
+def fail_in_secret(workspace: Workspace) -> str:
+    """Returns why private rounds do not start."""
+    from federated.simulation.program import federate
+
+    try:
+        federate(workspace, SECRET, SEED, Killer(None))
+    except FederationError as error:
+        return str(error)
+    return ""
+
+
+def keep_secret(workspace: Workspace) -> dict:
+    """Private rounds, released whatever they are worth; then more of them, for which nothing is left."""
+    from federated.simulation.program import federate
+
+    first = federate(workspace, SECRET, SEED, Killer(None)).to_json()
+    return {**first, "error": fail_in_secret(workspace)}
 
 
 def examine(workspace: Workspace) -> dict:
@@ -203,4 +233,5 @@ if __name__ == "__main__":
     else:
         kill_after = int(sys.argv[3]) if len(sys.argv) > 3 else None
         verbs = {"federate": lambda: run_federation(place, kill_after), "idle": lambda: idle(place)}
+        verbs["secret"] = lambda: keep_secret(place)
         sys.stdout.write(json.dumps(verbs.get(verb, lambda: examine(place))()) + "\n")

@@ -2,7 +2,7 @@ import random
 
 import pytest
 
-from federated.simulation.cohort import hold_out, sample_cohort
+from federated.simulation.cohort import draw_each, hold_out, sample_cohort
 
 USERS = [f"user-{number:03d}" for number in range(200)]
 
@@ -52,3 +52,24 @@ def test_who_was_held_out_stays_so_when_people_join_unless_one_of_them_takes_the
 def test_half_of_all_take_part_at_least():
     assert len(hold_out(USERS, 1_000)) == 100
     assert len(hold_out(["a", "b", "c"], 3)) == 1
+
+
+def test_everybody_is_drawn_by_themselves_about_as_often_as_the_rate_says():
+    # 400 rounds at 0.1: 40 each on average, standard deviation 6; cohorts of 20, standard deviation 4.2.
+    counts, sizes = dict.fromkeys(USERS, 0), []
+    for round_number in range(1, 401):
+        cohort = draw_each(USERS, 0.1, 0, round_number)
+        sizes.append(len(cohort))
+        for user_id in cohort:
+            counts[user_id] += 1
+    assert min(counts.values()) > 10
+    assert max(counts.values()) < 70
+    assert len(set(sizes)) > 5
+    assert 19 < sum(sizes) / 400 < 21
+
+
+def test_such_a_cohort_depends_on_users_seed_and_round_alone():
+    shuffled = random.Random(0).sample(USERS, len(USERS))
+    assert draw_each(shuffled, 0.1, 1, 3) == draw_each(USERS, 0.1, 1, 3) == sorted(draw_each(USERS, 0.1, 1, 3))
+    assert draw_each(USERS, 0.1, 1, 4) != draw_each(USERS, 0.1, 1, 3) != draw_each(USERS, 0.1, 2, 3)
+    assert draw_each(USERS, 1.0, 1, 3) == USERS

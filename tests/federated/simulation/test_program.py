@@ -15,7 +15,7 @@ import pytest
 from federated.simulation.program import federate, run_name
 from federated.simulation.worker import run_worker
 from recsys.cascade.rerank import Reranker
-from recsys.config.federated import FederatedSettings, ReleaseSettings
+from recsys.config.federated import FederatedSettings, PrivacySettings, ReleaseSettings
 from recsys.contracts.bundle import (
     DEVICE_TOWER_FILE,
     DEVICE_TOWER_INT8_FILE,
@@ -145,7 +145,7 @@ def idle(copies, report):
 
 @pytest.mark.federation
 def test_a_tower_that_is_no_better_than_the_current_one_is_not_released(report, idle):
-    _, told, refused, _ = idle
+    _, told, refused, _, _ = idle
     assert refused["version"] is None
     assert refused["base_version"] == report["version"]
     release = refused["release"]
@@ -162,8 +162,13 @@ def test_a_tower_that_is_no_better_than_the_current_one_is_not_released(report, 
 
 
 @pytest.mark.federation
+def test_a_tower_that_was_trained_without_a_promise_is_no_start_for_one(idle):
+    assert "got one that was trained without: no epsilon can be promised of it" in idle[-1]
+
+
+@pytest.mark.federation
 def test_the_same_rounds_are_published_when_that_is_wanted_anyway(idle):
-    place, told, refused, forced = idle
+    place, told, refused, forced, _ = idle
     assert "Going on after round 4" in told
     assert forced["rounds"] == refused["rounds"]
     assert not forced["release"]["is_better"]
@@ -171,6 +176,22 @@ def test_the_same_rounds_are_published_when_that_is_wanted_anyway(idle):
     assert forced["release"]["reason"].startswith("Released anyway: ")
     current = BundleRegistry(place).current().manifest
     assert (current.version, current.parent) == (forced["version"], refused["base_version"])
+
+
+@pytest.mark.federation
+def test_private_rounds_spend_what_they_may_and_no_more(bundled_workspace, tmp_path):  # noqa: F811
+    place = tmp_path / "workspace"
+    shutil.copytree(bundled_workspace.root, place)
+    done = rehearse("secret", place)
+    assert done.returncode == 0, done.stderr[-3000:]
+    secret = json.loads(done.stdout)
+    spent = [metrics["epsilon"] for metrics in secret["rounds"]]
+    assert spent == sorted(spent)
+    assert 7.9 < spent[-1] <= secret["privacy"]["epsilon"] == 8.0
+    assert secret["privacy"]["num_people"] * secret["privacy"]["sampling_rate"] == pytest.approx(6)
+    metrics = BundleRegistry(Workspace(place)).current().manifest.metrics
+    assert (metrics["device_epsilon"], metrics["device_delta"]) == (8.0, 1e-5)
+    assert "Expected a device tower that has spent less than epsilon 8, got 8." in secret["error"]
 
 
 @pytest.mark.federation
@@ -248,6 +269,10 @@ def test_a_run_is_named_by_what_decides_a_round():
     assert run_name("0001-a", longer, 5) == name
     heedless = SETTINGS.model_copy(update={"release": ReleaseSettings(tolerance=0.5, publish_anyway=True)})
     assert run_name("0001-a", heedless, 5) == name
+    secret, longer_secret = (
+        plan.model_copy(update={"privacy": PrivacySettings(epsilon=1.0)}) for plan in (SETTINGS, longer)
+    )
+    assert len({name, run_name("0001-a", secret, 5), run_name("0001-a", longer_secret, 5)}) == 3
     others = {run_name("0002-a", SETTINGS, 5), run_name("0001-a", wider, 5), run_name("0001-a", SETTINGS, 6)}
     assert len({name, *others}) == 4
 
