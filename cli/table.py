@@ -25,21 +25,17 @@ def tabulate_evaluation(result: Mapping[str, Any]) -> Table:
 
 
 def tabulate_harm(result: Mapping[str, Any]) -> Table:
-    """Returns one row per arm in which the device re-ranks: whom that harms, against the cloud's order."""
-    against = dict.fromkeys(harm["against"] for harm in result["reranking"].values())
-    caption = (
-        f"against the same lists in the cloud's order ({', '.join(against)})\n"
-        "worst tenth: mean change of NDCG@10 of those who lose most"
-    )
+    """Returns one row per arm and what it is compared with: whom re-ranking harms, and whom personalising does."""
+    caption = "the same lists in two orders; worst tenth: mean change of NDCG@10 of those who lose most"
     table = Table(title="What re-ranking does to single people", caption=caption, caption_justify="left")
-    table.add_column("arm")
-    for heading in ("share harmed", "share helped", "worst tenth", "cloud / global / own"):
+    table.add_column("arm − other order")
+    for heading in ("share harmed", "share helped", "worst tenth", "cloud/global/own"):
         table.add_column(heading, justify="right")
-    for arm, harm in result["reranking"].items():
+    for arm, harm in (*result["reranking"].items(), *result["personalisation"].items()):
         orders = " / ".join(f"{share:.0%}" for share in harm.get("orders", {}).values())
         figures = [harm[name] for name in ("share_harmed", "share_helped", "worst_tenth")]
         texts = [f"{figure['mean']:.3f}  {figure['low']:.3f} … {figure['high']:.3f}" for figure in figures]
-        table.add_row(arm, *texts, orders or "–")
+        table.add_row(f"{arm} − {harm['against']}", *texts, orders or "–")
     return table
 
 

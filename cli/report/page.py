@@ -60,7 +60,10 @@ def _view(evaluation: Evaluation) -> dict[str, Any]:
         "arms": [(LABELS[name], evaluation.arms[name]) for name in LABELS if name in evaluation.arms],
         "differences": [(_difference_label(name), row) for name, row in evaluation.differences.items()],
         "harmed": [(LABELS[name], share) for name, share in evaluation.harmed.items()],
-        "reranking": [(LABELS[name], LABELS[harm.against], harm) for name, harm in evaluation.reranking.items()],
+        "reranking": [
+            (LABELS[name], LABELS[harm.against], harm)
+            for name, harm in (*evaluation.reranking.items(), *evaluation.personalisation.items())
+        ],
         "figures": {
             "ndcg": plot_arms(evaluation.arms, "ndcg_at_10"),
             "hit_rate": plot_arms(evaluation.arms, "hit_rate_at_10"),

@@ -1,11 +1,12 @@
 """Which order a device shows: the cloud's, that of the global tower, or that of its own.
 
-Decided on the device, by what the person chose later than anything that the device's own tower was trained on. A change
-of the order must show itself: it is used only where the mean gain over the cloud's order lies more than some standard
-errors above 0, because a person with few choices proves little, and the cloud's order harms nobody. Of two towers that
-pass, the one with the higher bound is used. After the rule of one standard error (Classification and Regression Trees,
-Breiman et al., 1984), which prefers the simpler model. Deviations: the share of a standard error is a setting, and
-its variance holds one imagined choice of typical deviation, so that two choices that agree by chance are no proof.
+Decided on the device, by what the person chose later than anything that the device's own tower was trained on. One
+order is shown as long as nothing speaks against it: the global tower's, which has proved itself on other people, or the
+cloud's, which harms nobody. Another one must show itself: it is used only where its mean gain over that order lies more
+than some standard errors above 0, because a person with few choices proves little. Of two that pass, the one with the
+higher bound is used. After the rule of one standard error (Classification and Regression Trees, Breiman et al., 1984),
+which prefers the simpler model. Deviations: the share of a standard error is a setting, and its variance holds one
+imagined choice of typical deviation, so that two choices that agree by chance are no proof.
 
 The gain of a choice is 1 / log2(rank + 2), NDCG's without a cut: a move from place 60 to 20 tells too.
 """
@@ -38,19 +39,20 @@ class Order(StrEnum):
     PERSONAL = "personal"
 
 
-def choose_order(ranks: Mapping[Order, Int32Array], margin: float) -> Order:
+def choose_order(ranks: Mapping[Order, Int32Array], margin: float, fallback: Order) -> Order:
     """Returns the order to show from now on.
 
     Args:
-      ranks: For the cloud's order and each other one `[num_choices]` int32, the place of what the person chose in the
-        same lists (`MISSED` where the list lacked it).
+      ranks: For each order `[num_choices]` int32, the place of what the person chose in the same lists (`MISSED` where
+        the list lacked it).
       margin: Standard errors by which the gain must exceed 0.
+      fallback: What is shown where no other order passes.
     """
     gains = {order: ndcg_at(places, _WHOLE_LIST) for order, places in ranks.items()}
-    cloud = gains.pop(Order.CLOUD)
-    bounds = {order: lower_bound(values - cloud, margin) for order, values in gains.items()}
-    best = max(sorted(bounds), key=lambda order: bounds[order], default=Order.CLOUD)
-    return best if bounds.get(best, 0.0) > 0 else Order.CLOUD
+    usual = gains.pop(fallback)
+    bounds = {order: lower_bound(values - usual, margin) for order, values in gains.items()}
+    best = max(sorted(bounds), key=lambda order: bounds[order], default=fallback)
+    return best if bounds.get(best, 0.0) > 0 else fallback
 
 
 def lower_bound(differences: Float64Array, margin: float) -> float:

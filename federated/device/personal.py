@@ -69,7 +69,7 @@ class PersonalTower:
             Order.PERSONAL: [self._rank(choice, self.own) for choice in choices],
         }
         arrays: dict[Order, Int32Array] = {order: np.asarray(places, np.int32) for order, places in ranks.items()}
-        return choose_order(arrays, self._personal.margin)
+        return choose_order(arrays, self._personal.margin, Order(self._personal.fallback))
 
     def _rank(self, choice: Choice, reranker: Reranker) -> int:
         if choice.item_index not in choice.candidates:

@@ -34,6 +34,13 @@ FIXED: Final[Mapping[bool, Mapping[Order, str]]] = {
 GATED: Final[Mapping[bool, str]] = {False: "cloud_gated", True: "loop_gated"}
 """Whether a list answers the device's query vector, to the arm that shows the order which the gate chose."""
 
+LOCAL: Final[Mapping[str, str]] = {
+    arm: FIXED[is_fresh][Order.GLOBAL]
+    for is_fresh in (False, True)
+    for arm in (FIXED[is_fresh][Order.PERSONAL], GATED[is_fresh])
+}
+"""Arm in which a person's own choices decide, to the arm that shows everybody the global tower's order."""
+
 RERANKED: Final[Mapping[str, str]] = {
     arm: FIXED[is_fresh][Order.CLOUD]
     for is_fresh in (False, True)

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from federated.simulation.arms import ARMS, BOUNDS
+from federated.simulation.arms import ARMS, BOUNDS, LOCAL, RERANKED
 from federated.simulation.distribution import distribute
 from federated.simulation.harm import Harm, measure_harm
 from federated.simulation.replay import UserReplay
@@ -31,6 +31,8 @@ PAIRS: Final = (
     ("full_loop", "cloud_only"),
     ("full_loop", "cloud_query"),
     ("cloud_personal", "cloud_device"),
+    ("cloud_gated", "cloud_device"),
+    ("loop_gated", "full_loop"),
     ("cloud_gated", "cloud_only"),
     ("loop_gated", "cloud_only"),
     ("loop_gated", "cloud_query"),
@@ -53,7 +55,8 @@ class Evaluation:
       tiers: device tier to arm to NDCG@10.
       surfaces: surface to arm to NDCG@10, over users with a held-out event there.
       harmed: arm to the share of users whose NDCG@10 is lower than under `cloud_only`.
-      reranking: arm in which the device re-ranks, to what that does to single users.
+      reranking: arm in which the device re-ranks, to what that does to single users, against the cloud's order.
+      personalisation: arm in which their own choices decide, to what that does to them, against the global tower.
       num_auc_skipped: users without a list that has both classes.
       user_ndcg: arm to `[num_users]` float64, for plots.
       distributions: how many people have which NDCG@10 and which gain, see `distribute`.
@@ -72,6 +75,7 @@ class Evaluation:
     surfaces: dict[str, dict[str, Interval]]
     harmed: dict[str, float]
     reranking: dict[str, Harm]
+    personalisation: dict[str, Harm]
     user_ndcg: dict[str, Float64Array]
     distributions: dict[str, dict[str, Any]]
 
@@ -93,6 +97,7 @@ class Evaluation:
             "surfaces": _nested_json(self.surfaces),
             "share_harmed": self.harmed,
             "reranking": {arm: harm.to_json() for arm, harm in self.reranking.items()},
+            "personalisation": {arm: harm.to_json() for arm, harm in self.personalisation.items()},
             "distributions": self.distributions,
         }
 
@@ -157,7 +162,8 @@ def _summarise(
         tiers=_by_tier(replays, ndcg, seed),
         surfaces=_by_surface(replays, seed),
         harmed={arm: float((ndcg[arm] < ndcg["cloud_only"]).mean()) for arm in ARMS[1:]},
-        reranking=measure_harm(ndcg, replays, seed),
+        reranking=measure_harm(ndcg, replays, RERANKED, seed),
+        personalisation=measure_harm(ndcg, replays, LOCAL, seed),
         user_ndcg=ndcg,
         distributions=distribute(ndcg, [replay.tier for replay in replays]),
     )

@@ -1,4 +1,4 @@
-"""Whom re-ranking harms: people who would have been served better by the same lists in the cloud's order."""
+"""Whom a new order harms: people who would have been served better by the same lists in another one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from federated.device.gate import Order
-from federated.simulation.arms import RERANKED
 from federated.simulation.replay import UserReplay
 from recsys.contracts.arrays import Float64Array
 from recsys.metrics.intervals import Interval, bootstrap_lowest, bootstrap_mean
@@ -18,10 +17,10 @@ WORST_SHARE: Final = 0.1
 
 @dataclass(frozen=True)
 class Harm:
-    """What an arm does to single people, against the same lists as the cloud ordered them.
+    """What an arm does to single people, against the same lists in another order.
 
     Attributes:
-      against: The arm that shows these.
+      against: The arm that shows that.
       share_harmed: Of people whose NDCG@10 is lower.
       share_helped: Of people whose NDCG@10 is higher.
       worst_tenth: Mean change of NDCG@10 of the tenth of people who lose most.
@@ -40,16 +39,19 @@ class Harm:
         return {"against": self.against, **intervals} | ({"orders": self.orders} if self.orders else {})
 
 
-def measure_harm(ndcg: Mapping[str, Float64Array], replays: Sequence[UserReplay], seed: int) -> dict[str, Harm]:
-    """Returns each arm in which the device re-ranks.
+def measure_harm(
+    ndcg: Mapping[str, Float64Array], replays: Sequence[UserReplay], pairs: Mapping[str, str], seed: int
+) -> dict[str, Harm]:
+    """Returns what arms do against others.
 
     Args:
       ndcg: Arm to `[num_users]` float64.
       replays: Of the same people.
+      pairs: Arm to the one that it is compared with.
       seed: Of the bootstrap.
     """
     result = {}
-    for arm, base in RERANKED.items():
+    for arm, base in pairs.items():
         change = ndcg[arm] - ndcg[base]
         chosen = Counter(replay.orders[arm] for replay in replays if arm in replay.orders)
         result[arm] = Harm(

@@ -32,8 +32,10 @@ class PersonalSettings(Settings):
     local_epochs: int = Field(1, ge=1)
     judged_share: float = Field(0.5, gt=0, lt=1)
     """Share of the private choices, the latest, that are not trained on and decide what is shown."""
+    fallback: Literal["global", "cloud"] = "global"
+    """Whose order is shown where no other one passes the gate."""
     margin: float = Field(0.5, ge=0)
-    """Standard errors by which the gain over the cloud's order must exceed 0."""
+    """Standard errors by which another order's gain over it must exceed 0."""
 
 
 class RoundSettings(Settings):

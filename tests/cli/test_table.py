@@ -82,7 +82,7 @@ def test_whom_reranking_harms_is_told_with_what_the_gate_shows() -> None:
     }
     console = Console(file=io.StringIO(), width=120)
     with console.capture() as capture:
-        console.print(tabulate_harm({"reranking": arms}))
+        console.print(tabulate_harm({"reranking": arms, "personalisation": {}}))
     rows = [line for line in capture.get().splitlines() if line.startswith("│ cloud_")]
     assert len(rows) == 2
     assert rows[0].rstrip("│ ").endswith("–")

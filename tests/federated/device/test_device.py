@@ -184,7 +184,7 @@ def use(device, snapshot, choose, count=24):
 
 
 def learn(device, bundle, **personal):
-    settings = PersonalSettings(learning_rate=0.3, local_epochs=30, **personal)
+    settings = PersonalSettings(learning_rate=0.3, local_epochs=30, **{"fallback": "cloud", **personal})
     return device.learn(bundle.read_bytes(DEVICE_TRAINING_FILE), DeviceSettings(), settings, np.random.default_rng(0))
 
 
@@ -212,6 +212,11 @@ def test_a_device_that_has_seen_nothing_keeps_the_clouds_order(device, bundle):
     start = learn(device, bundle).weights
     np.testing.assert_array_equal(start, LocalTrainer(bundle.read_bytes(DEVICE_TRAINING_FILE)).start)
     assert device.order is Order.CLOUD
+
+
+def test_a_device_that_has_seen_nothing_keeps_the_global_tower_where_that_is_the_usual_one(device, bundle):
+    learn(device, bundle, fallback="global")
+    assert device.order is Order.GLOBAL
 
 
 def test_only_choices_out_of_a_list_are_kept(device, snapshot):

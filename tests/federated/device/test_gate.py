@@ -5,9 +5,9 @@ from federated.device.gate import TYPICAL_DEVIATION, Order, choose_order, lower_
 from recsys.metrics.ranking import MISSED
 
 
-def choose(cloud, general, personal, margin=1.0):
+def choose(cloud, general, personal, margin=1.0, fallback=Order.CLOUD):
     ranks = {Order.CLOUD: cloud, Order.GLOBAL: general, Order.PERSONAL: personal}
-    return choose_order({order: np.asarray(places, np.int32) for order, places in ranks.items()}, margin)
+    return choose_order({order: np.asarray(places, np.int32) for order, places in ranks.items()}, margin, fallback)
 
 
 def test_an_order_that_is_always_better_is_shown():
@@ -32,6 +32,14 @@ def test_of_two_equal_towers_the_global_one_is_shown():
 @pytest.mark.parametrize("count", [0, 1])
 def test_a_person_of_whom_too_little_is_known_sees_the_clouds_order(count):
     assert choose([99] * count, [0] * count, [0] * count, margin=0.0) is Order.CLOUD
+
+
+def test_where_the_global_tower_is_the_usual_one_another_order_must_beat_that():
+    usual = Order.GLOBAL
+    assert choose([9] * 8, [5] * 8, [5] * 8, fallback=usual) is Order.GLOBAL
+    assert choose([9] * 8, [5] * 8, [0] * 8, fallback=usual) is Order.PERSONAL
+    assert choose([0] * 8, [5] * 8, [9] * 8, fallback=usual) is Order.CLOUD
+    assert choose([0], [99], [0], margin=0.0, fallback=usual) is Order.GLOBAL
 
 
 def test_a_gain_within_the_noise_is_not_enough():

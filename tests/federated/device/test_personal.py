@@ -10,7 +10,7 @@ from recsys.models.device_tower import build_device_tower
 
 DIM, NUM_ITEMS = 8, 60
 DEVICE = DeviceSettings(history_length=5, hidden_units=(7, 4), num_candidates=6, batch_size=4)
-PERSONAL = PersonalSettings(learning_rate=0.3, local_epochs=10, margin=0.5)
+PERSONAL = PersonalSettings(learning_rate=0.3, local_epochs=10, margin=0.5, fallback="cloud")
 
 
 @pytest.fixture(scope="module")

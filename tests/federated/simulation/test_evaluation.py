@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from federated.simulation import replay_pool
-from federated.simulation.arms import ARMS, GATED, RERANKED
+from federated.simulation.arms import ARMS, GATED, LOCAL, RERANKED
 from federated.simulation.evaluation import evaluate
 from recsys.config.federated import FederatedSettings, PersonalSettings
 from recsys.errors import BundleError, WorkspaceError
@@ -62,11 +62,12 @@ def test_the_share_harmed_is_the_share_of_users_with_a_lower_value(evaluation):
     assert evaluation.harmed["cloud_device"] == np.mean(ndcg["cloud_device"] < ndcg["cloud_only"])
 
 
-def test_harm_is_counted_against_the_same_lists_in_the_clouds_order(evaluation):
-    ndcg = evaluation.user_ndcg
-    assert set(evaluation.reranking) == set(RERANKED)
-    for arm, base in RERANKED.items():
-        harm, change = evaluation.reranking[arm], ndcg[arm] - ndcg[base]
+@pytest.mark.parametrize(("table", "pairs"), [("reranking", RERANKED), ("personalisation", LOCAL)])
+def test_harm_is_counted_against_the_same_lists_in_another_order(table, pairs, evaluation):
+    ndcg, harms = evaluation.user_ndcg, getattr(evaluation, table)
+    assert set(harms) == set(pairs)
+    for arm, base in pairs.items():
+        harm, change = harms[arm], ndcg[arm] - ndcg[base]
         assert harm.against == base
         assert harm.share_harmed.mean == np.mean(change < 0)
         assert harm.share_helped.mean == np.mean(change > 0)
@@ -80,11 +81,12 @@ def test_the_gated_arms_tell_to_how_many_they_show_each_order(evaluation):
     assert evaluation.reranking["cloud_device"].orders == {}
 
 
-def test_a_gate_that_nothing_passes_leaves_the_clouds_order_and_harms_nobody(bundled_workspace):  # noqa: F811
-    closed = SETTINGS.model_copy(update={"personal": PersonalSettings(margin=1e6)})
+@pytest.mark.parametrize(("fallback", "usual"), [("cloud", RERANKED), ("global", LOCAL)])
+def test_a_gate_that_nothing_passes_leaves_the_usual_order(fallback, usual, bundled_workspace):  # noqa: F811
+    closed = SETTINGS.model_copy(update={"personal": PersonalSettings(margin=1e6, fallback=fallback)})
     ndcg = evaluate(bundled_workspace, seed=0, settings=closed, max_users=10).user_ndcg
     for arm in GATED.values():
-        np.testing.assert_array_equal(ndcg[arm], ndcg[RERANKED[arm]])
+        np.testing.assert_array_equal(ndcg[arm], ndcg[usual[arm]])
 
 
 def test_a_sample_of_users_is_judged_on_request(bundled_workspace):  # noqa: F811
