@@ -76,6 +76,9 @@ def test_where_all_count_alike_nobody_adds_more_than_the_bound(tmp_path):
     alike = train_alike(tmp_path, [[1, 2, 4], [6], [-1]], clip_norm=1.0)
     assert alike["update"] == pytest.approx(1.0 + 1.0 - 0.5)
     assert (alike["weight"], alike["num_clipped"], alike["num_examples"]) == (3, 2, 5)
+
+
+def test_where_all_count_alike_an_update_that_is_not_finite_adds_nothing(tmp_path):
     assert train_alike(tmp_path, [[float("nan")], [6]], clip_norm=1.0)["update"] == pytest.approx(1.0)
 
 
