@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.options import DEFAULT_WORKSPACE, AsJson, Seed, WorkspacePath
+from cli.options import DEFAULT_WORKSPACE, AsJson, ConfigPath, Seed, WorkspacePath
 from cli.session import open_session
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ def evaluate(
     ] = None,
     workspace: WorkspacePath = DEFAULT_WORKSPACE,
     seed: Seed = 0,
+    config: ConfigPath = None,
     as_json: AsJson = False,
 ) -> None:
     """Compare the cloud with cloud + device.
@@ -31,15 +32,19 @@ def evaluate(
     """
     with open_session(as_json) as session:
         from cli.console import tabulate
-        from cli.table import tabulate_evaluation
+        from cli.table import tabulate_evaluation, tabulate_harm
         from federated.simulation.evaluation import evaluate as replay
+        from recsys.config.federated import FederatedSettings
+        from recsys.config.settings import load_settings
         from recsys.storage.workspace import Workspace
 
-        place = Workspace(workspace)
-        evaluation = replay(place, seed=seed, progress=session.progress, max_users=users, version=bundle)
+        place, settings = Workspace(workspace), load_settings(FederatedSettings, config)
+        evaluation = replay(
+            place, seed=seed, settings=settings, progress=session.progress, max_users=users, version=bundle
+        )
         paths = report_evaluation(evaluation, place)
         result = {**evaluation.to_json(), **paths, "workspace": str(workspace), "seconds": session.seconds}
-        session.finish(result, tabulate_evaluation(result), tabulate(paths))
+        session.finish(result, tabulate_evaluation(result), tabulate_harm(result), tabulate(paths))
 
 
 def report_evaluation(evaluation: Evaluation, workspace: Workspace) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -10,20 +11,36 @@ from cli.options import DEFAULT_WORKSPACE, AsJson, ConfigPath, Seed, WorkspacePa
 from cli.session import open_session
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from recsys.config.federated import FederatedSettings
+
+
+Algorithm = Annotated[
+    str | None,
+    typer.Option(
+        "--algorithm",
+        metavar="NAME",
+        help="fed_avg, fed_prox, fed_adagrad, fed_adam or fed_yogi.  [default: fed_avg]",
+    ),
+]
+Epsilon = Annotated[
+    float | None,
+    typer.Option(
+        "--epsilon", metavar="E", min=0, help="Differential privacy of people, over all rounds.  [default: none]"
+    ),
+]
+PublishAnyway = Annotated[
+    bool, typer.Option("--publish-anyway", help="Publish the new device model even if it is not better.")
+]
 
 
 def federate(
     rounds: Annotated[int | None, typer.Option("--rounds", metavar="N", min=1, help="Rounds to run.")] = None,
     clients: Annotated[int | None, typer.Option("--clients", metavar="N", min=1, help="Devices in each round.")] = None,
-    algorithm: Annotated[
-        str | None,
-        typer.Option(
-            "--algorithm",
-            metavar="NAME",
-            help="fed_avg, fed_prox, fed_adagrad, fed_adam or fed_yogi.  [default: fed_avg]",
-        ),
-    ] = None,
+    algorithm: Algorithm = None,
+    epsilon: Epsilon = None,
+    publish_anyway: PublishAnyway = False,
     workspace: WorkspacePath = DEFAULT_WORKSPACE,
     seed: Seed = 0,
     config: ConfigPath = None,
@@ -31,33 +48,66 @@ def federate(
 ) -> None:
     """Train the device model in federated rounds.
 
-    Simulated devices train over their private logs; the new device model is published in a new bundle.
+    Simulated devices train over their private logs; the new device model is published in a new bundle if it is better
+    than the current one for people who took no part.
     """
     with open_session(as_json) as session:
         from federated.simulation.program import federate as run_rounds
         from recsys.config.federated import FederatedSettings
         from recsys.config.settings import load_settings
 
-        settings = _override(load_settings(FederatedSettings, config), rounds, clients, algorithm)
-        from cli.console import tabulate
-        from cli.table import tabulate_arms
+        changes = {
+            "rounds": {"num_rounds": rounds, "clients_per_round": clients, "algorithm": algorithm},
+            "privacy": {"epsilon": epsilon},
+            "release": {"publish_anyway": publish_anyway or None},
+        }
+        settings = _override(load_settings(FederatedSettings, config), changes)
         from recsys.storage.workspace import Workspace
 
         report = run_rounds(Workspace(workspace), settings, seed, session.progress).to_json()
         result = {**report, "workspace": str(workspace), "seconds": session.seconds}
-        shown = {name: value for name, value in result.items() if not isinstance(value, dict | list | tuple)}
-        session.finish(
-            result,
-            tabulate_arms(report, f"last private choices of {report['num_validation_users']:,} validation users"),
-            tabulate({**shown, "rounds": len(report["rounds"])}),
-            f"Next: tandem evaluate --workspace {workspace}",
-        )
+        session.finish(result, *_show(result))
 
 
-def _override(
-    settings: FederatedSettings, rounds: int | None, clients: int | None, algorithm: str | None
-) -> FederatedSettings:
+def _show(result: Mapping[str, Any]) -> list[RenderableType]:
+    from cli.console import tabulate
+    from cli.table import tabulate_arms
+
+    people = f"{result['num_validation_users']:,} people who took no part"
+    facts = {name: value for name, value in result.items() if not isinstance(value, dict | list | tuple)}
+    return [
+        tabulate_arms(result, f"last private choices of {people}"),
+        tabulate({**facts, "rounds": len(result["rounds"]), **_say_privacy(result)}),
+        result["release"]["reason"],
+        _say_next(result),
+    ]
+
+
+def _say_next(report: Mapping[str, Any]) -> str:
+    if report["release"]["is_released"]:
+        return f"Next: tandem evaluate --workspace {report['workspace']}"
+    stays = f"The current bundle stays {report['base_version']}. The rounds are kept"
+    if report["privacy"]:
+        return f"{stays}: publish what they gave with `--publish-anyway`."
+    more = 2 * len(report["rounds"])
+    return (
+        f"{stays}: go on from them with a larger `--rounds` (say {more}), or publish what they gave with "
+        "`--publish-anyway`."
+    )
+
+
+def _say_privacy(report: Mapping[str, Any]) -> dict[str, str]:
+    privacy = report["privacy"]
+    if not privacy:
+        return {}
+    drawn = f"{privacy['sampling_rate']:.2%} of {privacy['num_people']:,} people a round"
+    promise = f"epsilon {privacy['epsilon']:g} at delta {privacy['delta']:g}"
+    return {"privacy": f"{promise}; noise {privacy['noise_multiplier']:.3g} for {drawn}"}
+
+
+def _override(settings: FederatedSettings, changes: Mapping[str, Mapping[str, object]]) -> FederatedSettings:
+    """Returns the settings with some values of some sections changed, where they are not None."""
     from recsys.config.settings import override_settings
 
-    changes = {"num_rounds": rounds, "clients_per_round": clients, "algorithm": algorithm}
-    return settings.model_copy(update={"rounds": override_settings(settings.rounds, changes)})
+    sections = {name: override_settings(getattr(settings, name), given) for name, given in changes.items()}
+    return settings.model_copy(update=sections)

@@ -22,13 +22,13 @@ class Journey:
     """What one pass through the loop gave.
 
     Attributes:
-      versions: The bundle of the cloud, and the one with the federated device model.
+      versions: The bundle of the cloud, and the one with the federated device model; None where it was not released.
       reports: Paths of the report by name.
       exchanges: Requests to the served API and their answers.
     """
 
     evaluation: Evaluation
-    versions: dict[str, str]
+    versions: dict[str, str | None]
     reports: dict[str, Any]
     exchanges: list[Exchange]
 
@@ -65,7 +65,7 @@ def travel(
     progress.note("3/5 federate the devices")
     federation = federate(workspace, settings.federated, seed, progress)
     progress.note("4/5 evaluate the held-out period")
-    evaluation = evaluate(workspace, seed=seed, progress=progress)
+    evaluation = evaluate(workspace, seed=seed, settings=settings.federated, progress=progress)
     reports = report_evaluation(evaluation, workspace)
     progress.note("5/5 serve, ask and re-rank")
     progress.stage("starting the server")

@@ -24,6 +24,21 @@ def tabulate_evaluation(result: Mapping[str, Any]) -> Table:
     return table
 
 
+def tabulate_harm(result: Mapping[str, Any]) -> Table:
+    """Returns one row per arm and what it is compared with: whom re-ranking harms, and whom personalising does."""
+    caption = "the same lists in two orders; worst tenth: mean change of NDCG@10 of those who lose most"
+    table = Table(title="What re-ranking does to single people", caption=caption, caption_justify="left")
+    table.add_column("arm − other order")
+    for heading in ("share harmed", "share helped", "worst tenth", "cloud/global/own"):
+        table.add_column(heading, justify="right")
+    for arm, harm in (*result["reranking"].items(), *result["personalisation"].items()):
+        orders = " / ".join(f"{share:.0%}" for share in harm.get("orders", {}).values())
+        figures = [harm[name] for name in ("share_harmed", "share_helped", "worst_tenth")]
+        texts = [f"{figure['mean']:.3f}  {figure['low']:.3f} … {figure['high']:.3f}" for figure in figures]
+        table.add_row(f"{arm} − {harm['against']}", *texts, orders or "–")
+    return table
+
+
 def tabulate_arms(result: Mapping[str, Any], title: str) -> Table:
     """Returns one row per arm and one per difference, each cell a mean and its 95 % interval.
 

@@ -23,7 +23,12 @@ from recsys.storage.registry import Bundle, BundleRegistry
 from recsys.storage.snapshot import read_snapshot
 from recsys.storage.workspace import Workspace
 
-DEVICE_FILES: Final = (names.DEVICE_TOWER_FILE, names.DEVICE_WEIGHTS_FILE)
+DEVICE_FILES: Final = (
+    names.DEVICE_TOWER_FILE,
+    names.DEVICE_TOWER_INT8_FILE,
+    names.DEVICE_TRAINING_FILE,
+    names.DEVICE_WEIGHTS_FILE,
+)
 
 
 @dataclass(frozen=True)

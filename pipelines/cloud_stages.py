@@ -27,7 +27,7 @@ PREPARE_VERSION = 2
 STATISTICS_VERSION = 2
 RETRIEVAL_VERSION = 3
 RANKER_VERSION = 6
-DEVICE_VERSION = 1
+DEVICE_VERSION = 2
 EMBED_VERSION = 3
 INDEX_VERSION = 3
 RECOUNT_VERSION = 1
@@ -161,16 +161,19 @@ class CloudStages:
         inputs = {"dim": dim, "settings": self.device.model_dump(mode="json"), "seed": self.seed}
         base = self.base.bundle if self.base else None
         if base:
-            inputs = {"base": {name: base.manifest.files[name].sha256 for name in DEVICE_FILES}}
+            known = [name for name in DEVICE_FILES if name in base.manifest.files]
+            inputs = {"base": {name: base.manifest.files[name].sha256 for name in known}}
 
         def build(folder: Path) -> None:
-            if base:
+            if base and len(known) == len(DEVICE_FILES):
                 for name in DEVICE_FILES:
                     (folder / name).write_bytes(base.read_bytes(name))
                 return
             from pipelines.training.stage import make_device_tower
 
-            make_device_tower(folder, dim, self.device, self.seed)
+            # A base from before there was a tower to train, or one in bytes: its weights are exported anew.
+            weights = base.read_bytes(names.DEVICE_WEIGHTS_FILE) if base else None
+            make_device_tower(folder, dim, self.device, self.seed, weights)
 
         return run_stage(self.workspace.models, "device", DEVICE_VERSION, inputs, build)
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipelines.ancestor import DEVICE_FILES
 from recsys.config.cloud import CloudSettings
 from recsys.contracts import bundle as names
 from recsys.storage.registry import Bundle, BundleRegistry
@@ -34,7 +35,7 @@ class StageFolders:
             self.serving: (names.VOCABULARY_FILE, names.ITEM_TO_ITEM_FILE),
             self.retrieval: (names.QUERY_TOWER_FILE, names.QUERY_TOWER_INT8_FILE, names.ITEM_TOWER_FILE),
             self.ranker: (names.RANKER_FILE,),
-            self.device: (names.DEVICE_TOWER_FILE, names.DEVICE_WEIGHTS_FILE),
+            self.device: DEVICE_FILES,
             self.embeddings: (names.EMBEDDINGS_FILE,),
             self.index: (names.INDEX_FILE,),
         }

@@ -199,11 +199,11 @@ def _export_towers(catalogue: Catalogue) -> dict[str, bytes]:
     import tensorflow as tf
 
     from recsys.models import export
+    from recsys.models.device_export import export_device_files
     from recsys.models.device_tower import build_device_tower
     from recsys.models.item_tower import ItemTower
     from recsys.models.query_tower import QueryTower
     from recsys.models.ranker import Ranker
-    from recsys.models.weights import encode_weights
 
     tf.keras.utils.set_random_seed(SEED)
     device_tower = build_device_tower(DIM, DeviceSettings(), SEED)
@@ -215,8 +215,7 @@ def _export_towers(catalogue: Catalogue) -> dict[str, bytes]:
         names.QUERY_TOWER_FILE: export.export_query_tower(query_tower),
         names.QUERY_TOWER_INT8_FILE: export.export_query_tower(query_tower, int8=True),
         names.RANKER_FILE: export.export_ranker(ranker),
-        names.DEVICE_TOWER_FILE: export.export_device_tower(device_tower),
-        names.DEVICE_WEIGHTS_FILE: encode_weights(device_tower),
+        **export_device_files(device_tower, DeviceSettings()),
     }
 
 

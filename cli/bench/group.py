@@ -6,6 +6,7 @@ import typer
 
 from cli.bench.cloud import cloud
 from cli.bench.cold import cold
+from cli.bench.device import device
 from cli.bench.federated import federated
 from cli.bench.index import index
 from cli.bench.likes import likes
@@ -40,6 +41,7 @@ bench.command(
 )(index)
 bench.command(epilog=example("tandem bench prepare", "tandem bench prepare --rows 200000 --repeats 3 --json"))(prepare)
 bench.command(epilog=example("tandem bench federated", "tandem bench federated --slope 100000 --json"))(federated)
+bench.command(epilog=example("tandem bench device", "tandem bench device --users 500 --json"))(device)
 bench.command(epilog=example("tandem bench start", "tandem bench start --repeats 20 --json"))(start)
 bench.command(
     epilog=example(

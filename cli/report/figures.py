@@ -21,6 +21,10 @@ COLOURS: Final = {
     "cloud_query": "#3a7ca5",
     "cloud_device": "#2a9d8f",
     "full_loop": "#e07a3f",
+    "cloud_personal": "#8cc5bd",
+    "loop_personal": "#f0b692",
+    "cloud_gated": "#14665c",
+    "loop_gated": "#a84a14",
     "oracle": "#b8b1a0",
 }
 """One colour per arm, the same in every figure."""
@@ -31,6 +35,10 @@ LABELS: Final = {
     "cloud_query": "cloud + query vector",
     "cloud_device": "cloud + device",
     "full_loop": "query vector + device",
+    "cloud_personal": "cloud + own tower",
+    "loop_personal": "query vector + own tower",
+    "cloud_gated": "cloud + gated device",
+    "loop_gated": "query vector + gated device",
     "oracle": "oracle",
 }
 
@@ -81,7 +89,7 @@ def plot_groups(groups: Mapping[str, Mapping[str, Interval]], arms: tuple[str, .
     for row, (_, intervals) in enumerate(reversed(groups.items())):
         shown = [name for name in arms if name in intervals]
         for offset, name in enumerate(shown):
-            place = row + 0.18 * ((len(shown) - 1) / 2 - offset)
+            place = row + min(0.18, 0.75 / len(shown)) * ((len(shown) - 1) / 2 - offset)
             _draw_interval(axes, place, intervals[name], COLOURS[name], LABELS[name] if row == 0 else None)
     axes.set_yticks(range(len(groups)), list(reversed(groups)))
     axes.set_xlim(left=0)

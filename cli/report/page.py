@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from cli.report.figures import LABELS, plot_arms, plot_differences, plot_groups
+from federated.simulation.arms import ARMS
 from federated.simulation.evaluation import Evaluation
-from federated.simulation.replay import ARMS
 from recsys.metrics.intervals import Interval
 from recsys.storage.atomic import write_file
+
+_SHOWN = tuple(arm for arm in ARMS if not arm.endswith("_personal"))
+"""In figures that hold a curve or a row for each."""
 
 METRIC_LABELS = {"ndcg_at_10": "NDCG@10", "hit_rate_at_10": "HR@10", "user_auc": "user AUC"}
 
@@ -57,12 +60,16 @@ def _view(evaluation: Evaluation) -> dict[str, Any]:
         "arms": [(LABELS[name], evaluation.arms[name]) for name in LABELS if name in evaluation.arms],
         "differences": [(_difference_label(name), row) for name, row in evaluation.differences.items()],
         "harmed": [(LABELS[name], share) for name, share in evaluation.harmed.items()],
+        "reranking": [
+            (LABELS[name], LABELS[harm.against], harm)
+            for name, harm in (*evaluation.reranking.items(), *evaluation.personalisation.items())
+        ],
         "figures": {
             "ndcg": plot_arms(evaluation.arms, "ndcg_at_10"),
             "hit_rate": plot_arms(evaluation.arms, "hit_rate_at_10"),
-            "users": plot_differences({arm: ndcg[arm] - ndcg["cloud_only"] for arm in ARMS[1:]}),
-            "tiers": plot_groups(evaluation.tiers, ARMS),
-            "surfaces": plot_groups(evaluation.surfaces, ARMS),
+            "users": plot_differences({arm: ndcg[arm] - ndcg["cloud_only"] for arm in _SHOWN[1:]}),
+            "tiers": plot_groups(evaluation.tiers, _SHOWN),
+            "surfaces": plot_groups(evaluation.surfaces, _SHOWN),
         },
         "format_interval": format_interval,
     }

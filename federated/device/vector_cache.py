@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from recsys.contracts.arrays import BoolArray, Float32Array
+from recsys.contracts.arrays import BoolArray, Float32Array, Int32Array
 from recsys.contracts.embeddings import EmbeddingDelta, EmbeddingSnapshot
 from recsys.exchange.delta import apply_delta
 
@@ -45,6 +45,14 @@ class VectorCache:
     def has(self, item_ids: Sequence[str]) -> BoolArray:
         """Returns `[num_ids]` bool: whether a vector is here."""
         return np.fromiter((item_id in self._rows for item_id in item_ids), np.bool_, len(item_ids))
+
+    def indexes(self, item_ids: Sequence[str]) -> Int32Array:
+        """Returns the row of each id in `table`, `[num_ids]` int32; 0 where no vector is here."""
+        return np.fromiter((self._rows.get(item_id, -1) + 1 for item_id in item_ids), np.int32, len(item_ids))
+
+    def table(self) -> Float32Array:
+        """Returns all vectors, `[num_items + 1, dim]` float32, row 0 zero."""
+        return np.concatenate([np.zeros((1, self.dim), np.float32), self._snapshot.vectors])
 
     def vectors(self, item_ids: Sequence[str]) -> Float32Array:
         """Returns the vectors of those ids that are here, `[num_known, dim]` float32, in the order given."""

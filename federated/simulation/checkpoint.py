@@ -35,6 +35,7 @@ class RoundMetrics:
       ndcg_at_10: Of the validation users, with the new weights.
       seconds: The round with the making of its data, without validation.
       clients_per_s: `num_clients` by the time in TFF alone.
+      epsilon: What is spent of everybody's privacy after this round; None where none was promised.
     """
 
     round_number: int
@@ -44,6 +45,7 @@ class RoundMetrics:
     ndcg_at_10: float
     seconds: float
     clients_per_s: float
+    epsilon: float | None = None
 
 
 @dataclass(frozen=True)

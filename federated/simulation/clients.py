@@ -26,14 +26,7 @@ class Clients:
     cloud knows by consent, so that one tower serves both kinds of request.
     """
 
-    def __init__(
-        self,
-        cloud: CloudModel,
-        population: Population,
-        settings: DeviceSettings,
-        seed: int,
-        validation_ids: frozenset[str],
-    ) -> None:
+    def __init__(self, cloud: CloudModel, population: Population, settings: DeviceSettings, seed: int) -> None:
         """Builds nothing yet.
 
         Args:
@@ -41,13 +34,11 @@ class Clients:
           population: Whose logs are read.
           settings: Of local training.
           seed: Of the run; each client draws from it and its own id.
-          validation_ids: People whose last private choice is never trained on.
         """
         self._cloud = cloud
         self._population = population
         self._settings = settings
         self._seed = seed
-        self._validation_ids = validation_ids
 
     def build(self, user_ids: Iterable[str]) -> Iterator[tuple[str, LocalExamples]]:
         """Yields people with their examples, of which there may be none, as their logs are read."""
@@ -62,8 +53,6 @@ class Clients:
     def _build(self, log: UserLog) -> LocalExamples:
         maker = ChoiceMaker(self._cloud, log, NUM_CANDIDATES)
         rows = maker.private_rows
-        if log.user_id in self._validation_ids:
-            rows = rows[:-1]
         choices: list[Choice] = []
         for place in range(len(rows) - 1, -1, -1):  # the latest first, and no more than are wanted
             choice = maker.choice(rows[place], fresh=place % 2 == 1)

@@ -9,9 +9,12 @@ from typing import Any, Final
 
 import numpy as np
 
+from federated.simulation.arms import ARMS, BOUNDS, LOCAL, RERANKED
 from federated.simulation.distribution import distribute
-from federated.simulation.replay import ARMS, BOUNDS, UserReplay
+from federated.simulation.harm import Harm, measure_harm
+from federated.simulation.replay import UserReplay
 from federated.simulation.replay_pool import replay_all
+from recsys.config.federated import FederatedSettings
 from recsys.contracts.arrays import Float64Array, Int32Array
 from recsys.contracts.events import Surface
 from recsys.errors import WorkspaceError
@@ -27,6 +30,12 @@ PAIRS: Final = (
     ("cloud_device", "cloud_only"),
     ("full_loop", "cloud_only"),
     ("full_loop", "cloud_query"),
+    ("cloud_personal", "cloud_device"),
+    ("cloud_gated", "cloud_device"),
+    ("loop_gated", "full_loop"),
+    ("cloud_gated", "cloud_only"),
+    ("loop_gated", "cloud_only"),
+    ("loop_gated", "cloud_query"),
     ("cloud_only", "popularity"),
 )
 _TIER_ORDER: Final = {"low": 0, "mid": 1, "high": 2}
@@ -46,6 +55,8 @@ class Evaluation:
       tiers: device tier to arm to NDCG@10.
       surfaces: surface to arm to NDCG@10, over users with a held-out event there.
       harmed: arm to the share of users whose NDCG@10 is lower than under `cloud_only`.
+      reranking: arm in which the device re-ranks, to what that does to single users, against the cloud's order.
+      personalisation: arm in which their own choices decide, to what that does to them, against the global tower.
       num_auc_skipped: users without a list that has both classes.
       user_ndcg: arm to `[num_users]` float64, for plots.
       distributions: how many people have which NDCG@10 and which gain, see `distribute`.
@@ -63,6 +74,8 @@ class Evaluation:
     tiers: dict[str, dict[str, Interval]]
     surfaces: dict[str, dict[str, Interval]]
     harmed: dict[str, float]
+    reranking: dict[str, Harm]
+    personalisation: dict[str, Harm]
     user_ndcg: dict[str, Float64Array]
     distributions: dict[str, dict[str, Any]]
 
@@ -83,6 +96,8 @@ class Evaluation:
             "tiers": _nested_json(self.tiers),
             "surfaces": _nested_json(self.surfaces),
             "share_harmed": self.harmed,
+            "reranking": {arm: harm.to_json() for arm, harm in self.reranking.items()},
+            "personalisation": {arm: harm.to_json() for arm, harm in self.personalisation.items()},
             "distributions": self.distributions,
         }
 
@@ -91,6 +106,7 @@ def evaluate(
     workspace: Workspace,
     *,
     seed: int,
+    settings: FederatedSettings | None = None,
     progress: Progress | None = None,
     max_users: int | None = None,
     version: str | None = None,
@@ -99,7 +115,8 @@ def evaluate(
 
     Args:
       workspace: With a dataset and a bundle.
-      seed: Of the user sample and of the bootstrap.
+      seed: Of the user sample, of what personalisation draws and of the bootstrap.
+      settings: How devices make the tower their own and what gates that; the defaults where it is None.
       progress: Told after every user.
       max_users: At most so many users; all of them where it is None.
       version: Of the bundle; the current one where it is None.
@@ -115,7 +132,7 @@ def evaluate(
     bundle = registry.open(version) if version else registry.current()
     replays: list[UserReplay] = []
     progress.stage("replaying the held-out period")
-    for done, total, latest in replay_all(workspace, bundle, max_users, seed):
+    for done, total, latest in replay_all(workspace, bundle, settings or FederatedSettings(), max_users, seed):
         replays.extend(latest)
         progress.advance(done, of_users=total)
     if not replays:
@@ -145,6 +162,8 @@ def _summarise(
         tiers=_by_tier(replays, ndcg, seed),
         surfaces=_by_surface(replays, seed),
         harmed={arm: float((ndcg[arm] < ndcg["cloud_only"]).mean()) for arm in ARMS[1:]},
+        reranking=measure_harm(ndcg, replays, RERANKED, seed),
+        personalisation=measure_harm(ndcg, replays, LOCAL, seed),
         user_ndcg=ndcg,
         distributions=distribute(ndcg, [replay.tier for replay in replays]),
     )

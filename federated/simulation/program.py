@@ -1,4 +1,4 @@
-"""`tandem federate`: from the current bundle, through rounds, to a new bundle with another device tower."""
+"""`tandem federate`: from the current bundle, through rounds, to a new bundle with a better device tower, if it is."""
 
 from __future__ import annotations
 
@@ -13,15 +13,17 @@ import numpy as np
 
 from federated.simulation.checkpoint import RoundMetrics, RunFolder
 from federated.simulation.clients import Clients
-from federated.simulation.cohort import sample_cohort
+from federated.simulation.cohort import hold_out
 from federated.simulation.packed.store import hold_store, write_table
 from federated.simulation.population import Population
+from federated.simulation.privacy import SPENT_DELTA, SPENT_EPSILON, Guarantee, plan_rounds
+from federated.simulation.release import AFTER, BEFORE, CLOUD_ONLY, Release, decide
 from federated.simulation.worker import run_worker
 from recsys.cascade.cloud import CloudModel
 from recsys.config.federated import FederatedSettings
 from recsys.contracts.arrays import Float64Array
-from recsys.contracts.bundle import DEVICE_TOWER_FILE, DEVICE_WEIGHTS_FILE
-from recsys.errors import WorkspaceError
+from recsys.contracts.bundle import DEVICE_WEIGHTS_FILE
+from recsys.errors import FederationError, WorkspaceError
 from recsys.metrics.intervals import Interval, compare
 from recsys.progress import Progress, Silent
 from recsys.storage.lock import hold_lock
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from federated.simulation.validation import Validation
 
 _METRIC: Final = "ndcg_at_10"
+_MIN_PEOPLE: Final = 2
 
 
 @dataclass(frozen=True)
@@ -42,10 +45,13 @@ class FederationReport:
 
     Attributes:
       base_version: The bundle whose device tower the run started from.
-      version: The bundle that holds the new one.
+      version: The bundle that holds the new one; None where it was not released.
+      release: What was decided about it, and why.
+      privacy: What the rounds promise to each person; None where they promise nothing.
       run: Name of the folder under `federated/`.
-      arms: "before" and "after" to metric to interval, over the last private choices of the validation users.
-      differences: "after-before" to metric to interval.
+      arms: "cloud_only", "before" and "after" to metric to interval, over the last private choices of the validation
+        users, who took part in no round.
+      differences: "after-cloud_only" and "after-before" to metric to interval.
       rounds: Metrics of every round.
       bytes_down: What one client receives in a round: the tower's weights as float32.
       bytes_up: What it sends: their change and its weight in the average.
@@ -56,7 +62,9 @@ class FederationReport:
     split_fingerprint: str
     seed: int
     base_version: str
-    version: str
+    version: str | None
+    release: Release
+    privacy: Guarantee | None
     run: str
     arms: dict[str, dict[str, Interval]]
     differences: dict[str, dict[str, Interval]]
@@ -69,28 +77,34 @@ class FederationReport:
 
     def to_json(self) -> dict[str, Any]:
         """Returns the report as one JSON-ready object."""
-        return asdict(self)
+        return {**asdict(self), "release": {**asdict(self.release), "reason": self.release.explain()}}
 
 
 def federate(
     workspace: Workspace, settings: FederatedSettings, seed: int, progress: Progress | None = None
 ) -> FederationReport:
-    """Trains the device tower in federated rounds over the private logs, and publishes a bundle with the new tower.
+    """Trains the device tower in rounds over the private logs, and publishes a bundle with it if it is better.
+
+    Better than the current one on people who took part in no round: see `release`.
 
     A run is named by the bundle it starts from, its settings and its seed. Killed and called again, it goes on after
     its last finished round and ends with the very same tower. Called again after it has published, it starts a new run
-    from what it published.
+    from what it published; where it was not released, the same run is judged again, and more rounds go on from its
+    last.
 
     Args:
       workspace: With device logs and a published bundle.
-      settings: Of the device and the rounds.
-      seed: Of cohorts, of the candidates in examples, and of the validation users.
+      settings: Of the device, the rounds and the release.
+      seed: Of cohorts, of the candidates in examples, and of intervals.
       progress: Told after every round.
 
     Raises:
-      WorkspaceError: If there are no device logs, no bundle, nobody with private choices, or no space on the disk.
+      WorkspaceError: If there are no device logs, no bundle, fewer than two people with private choices, or no space on
+        the disk.
       BundleError: If the bundle is altered, or its device tower is of another size than the settings say.
-      FederationError: If TFF's worker does not start or dies; finished rounds are kept.
+      FederationError: If TFF's worker does not start or dies (finished rounds are kept), or the rounds cannot keep to
+        `privacy.epsilon`, because of what the tower has spent before.
+      ConfigError: If no noise is enough for `privacy.epsilon`.
     """
     progress = progress or Silent()
     started = time.perf_counter()
@@ -101,8 +115,12 @@ def federate(
 
 
 def run_name(base_version: str, settings: FederatedSettings, seed: int) -> str:
-    """Names a run by all that decides what a round does; how many there are does not."""
-    facts = settings.model_dump(mode="json", exclude={"rounds": {"num_rounds", "worker_start_s"}})
+    """Names a run by all that decides what a round does; what becomes of the tower does not.
+
+    Nor does how many there are, unless they are private: then they decide about the noise.
+    """
+    idle = {"worker_start_s"} if settings.privacy.epsilon else {"worker_start_s", "num_rounds"}
+    facts = settings.model_dump(mode="json", exclude={"rounds": idle, "release": True})
     digest = hashlib.sha256(json.dumps([facts, seed], sort_keys=True).encode()).hexdigest()
     return f"{base_version}-{digest[:8]}"
 
@@ -116,23 +134,43 @@ class _Run:
     folder: RunFolder
 
     def complete(self, progress: Progress, started: float) -> FederationReport:
-        """Runs what is left of the rounds, publishes and reports."""
+        """Runs what is left of the rounds, decides, publishes and reports."""
         cloud = CloudModel.load(self.base)
         population = Population(self.workspace, cloud.catalogue)
         counts = self._count_choices(population)
         progress.stage("starting TensorFlow Federated")
         from federated.simulation.validation import Validation  # TensorFlow, and TFF below: 10 s, and only here
+        from recsys.models.device_tower import is_untrained
 
+        device, rounds = self.settings.device, self.settings.rounds
         tower = self._load_tower()
+        is_first = is_untrained(tower, self.base.manifest.dim, device)
         progress.stage("making validation lists")
-        drawn = sample_cohort(counts, self.settings.rounds.validation_users, self.seed, 0)
-        validation = Validation.build(cloud, population.logs(drawn), self.settings.device)
-        before = validation.ndcg(tower)
-        clients = Clients(cloud, population, self.settings.device, self.seed, frozenset(drawn))
-        rounds = self._run_rounds(tower, clients, counts, validation, progress)
-        after = validation.ndcg(tower)
-        progress.stage("publishing")
-        return self._report(self._publish(tower, after), tower, rounds, before, after, started)
+        held_out = hold_out(counts, rounds.validation_users)
+        validation = Validation.build(cloud, population.logs(held_out), device, rounds.validation_choices)
+        ndcg = {CLOUD_ONLY: validation.ndcg_of_cloud(), BEFORE: validation.ndcg(tower)}
+        clients = Clients(cloud, population, device, self.seed)
+        taking_part = {user_id: count for user_id, count in counts.items() if user_id not in set(held_out)}
+        guarantee = self._promise(is_first, len(taking_part))
+        metrics = self._run_rounds(tower, clients, taking_part, validation, guarantee, progress)
+        ndcg[AFTER] = validation.ndcg(tower)
+        release = decide(ndcg, is_first=is_first, settings=self.settings.release, seed=self.seed)
+        progress.note(release.explain())
+        progress.stage("publishing" if release.is_released else "keeping the current bundle")
+        published = self._publish(tower, ndcg[AFTER], guarantee) if release.is_released else None
+        return self._report(published, release, guarantee, tower, metrics, ndcg, started)
+
+    def _promise(self, is_first: bool, num_people: int) -> Guarantee | None:
+        """Returns what the rounds promise, if anything; a tower that was trained without is no start for it."""
+        spent = self.base.manifest.metrics
+        guarantee = plan_rounds(self.settings, num_people, spent)
+        if guarantee and not is_first and SPENT_EPSILON not in spent:
+            raise FederationError(
+                f"Expected a device tower that is untrained or was trained under differential privacy in bundle "
+                f"{self.base.manifest.version}, got one that was trained without: no epsilon can be promised of it. "
+                "Begin with a new tower: `tandem train`."
+            )
+        return guarantee
 
     def _run_rounds(
         self,
@@ -140,11 +178,13 @@ class _Run:
         clients: Clients,
         counts: Mapping[str, int],
         validation: Validation,
+        guarantee: Guarantee | None,
         progress: Progress,
     ) -> tuple[RoundMetrics, ...]:
         """Trains the tower; the examples of people lie in the run's folder only as long as that takes."""
         from federated.simulation.algorithms.registry import build_process
         from federated.simulation.packed.device_tower import PackedDeviceTower, example_fields
+        from federated.simulation.packed.private import build_mechanism
         from federated.simulation.rounds import Federation
 
         settings, examples = self.settings, self.folder.root / "examples"
@@ -152,9 +192,11 @@ class _Run:
         num_rows = sum(min(count, settings.device.max_examples) for count in counts.values())
         with hold_store(examples, fields, num_rows) as store:
             vectors = write_table(examples / "vectors.bin", validation.vectors)
-            process = build_process(PackedDeviceTower(vectors, settings.device), store.columns, settings)
-            user_ids = sorted(counts)
-            federation = Federation(process, settings, self.seed, user_ids, clients, store, validation, self.folder)
+            mechanism = build_mechanism(guarantee, settings.privacy, self.seed) if guarantee else None
+            process = build_process(PackedDeviceTower(vectors, settings.device), store.columns, settings, mechanism)
+            federation = Federation(
+                process, settings, self.seed, sorted(counts), clients, store, validation, self.folder, guarantee
+            )
             with run_worker(self.folder.worker_log, settings.rounds.worker_start_s) as worker:
                 return federation.run(tower, worker, progress)
 
@@ -170,20 +212,22 @@ class _Run:
     def _count_choices(self, population: Population) -> dict[str, int]:
         """Returns how many private choices each person has, where there are any."""
         counts = population.count_positives("private")
-        if not counts:
+        if len(counts) < _MIN_PEOPLE:
             raise WorkspaceError(
-                f"Expected devices with private choices in {self.workspace.devices}, got none: all histories are "
-                "shorter than `split.min_positives`. Ingest a dataset with longer histories."
+                f"Expected at least {_MIN_PEOPLE} devices with private choices in {self.workspace.devices}, one to "
+                f"train and one to judge, got {len(counts)}: the other histories are shorter than "
+                "`split.min_positives`. Ingest a dataset with longer histories."
             )
         return counts
 
-    def _publish(self, tower: tf.keras.Model, ndcg: Float64Array) -> Bundle:
+    def _publish(self, tower: tf.keras.Model, ndcg: Float64Array, guarantee: Guarantee | None) -> Bundle:
         """Publishes the base bundle with the new device tower in place of the old."""
-        from recsys.models.export import export_device_tower
-        from recsys.models.weights import encode_weights
+        from recsys.models.device_export import export_device_files
 
         manifest = self.base.manifest
-        new = {DEVICE_TOWER_FILE: export_device_tower(tower), DEVICE_WEIGHTS_FILE: encode_weights(tower)}
+        new = export_device_files(tower, self.settings.device)
+        kept = {name: value for name, value in manifest.metrics.items() if name not in (SPENT_EPSILON, SPENT_DELTA)}
+        spent = {SPENT_EPSILON: guarantee.epsilon, SPENT_DELTA: guarantee.delta} if guarantee else {}
         return BundleRegistry(self.workspace).publish(
             {name: self.base.path(name) for name in manifest.files} | new,
             dataset=manifest.dataset,
@@ -194,21 +238,21 @@ class _Run:
             num_items=manifest.num_items,
             num_recent=manifest.num_recent,
             parent=manifest.version,
-            metrics={**manifest.metrics, "device_validation_ndcg_at_10": float(ndcg.mean())},
+            metrics={**kept, **spent, "device_validation_ndcg_at_10": float(ndcg.mean())},
         )
 
     def _report(
         self,
-        published: Bundle,
+        published: Bundle | None,
+        release: Release,
+        guarantee: Guarantee | None,
         tower: tf.keras.Model,
         rounds: tuple[RoundMetrics, ...],
-        before: Float64Array,
-        after: Float64Array,
+        ndcg: Mapping[str, Float64Array],
         started: float,
     ) -> FederationReport:
-        arms, differences = compare(
-            {"before": {_METRIC: before}, "after": {_METRIC: after}}, [("after", "before")], self.seed
-        )
+        values = {arm: {_METRIC: users} for arm, users in ndcg.items()}
+        arms, differences = compare(values, [(AFTER, CLOUD_ONLY), (AFTER, BEFORE)], self.seed)
         num_bytes = int(sum(np.prod(weight.shape) for weight in tower.trainable_weights)) * 4
         engine_s = sum(metrics.num_clients / metrics.clients_per_s for metrics in rounds if metrics.num_clients)
         return FederationReport(
@@ -216,11 +260,13 @@ class _Run:
             split_fingerprint=self.base.manifest.split_fingerprint,
             seed=self.seed,
             base_version=self.base.manifest.version,
-            version=published.manifest.version,
+            version=published.manifest.version if published else None,
+            release=release,
+            privacy=guarantee,
             run=self.folder.root.name,
             arms=arms,
             differences=differences,
-            num_validation_users=len(before),
+            num_validation_users=release.num_users,
             rounds=rounds,
             bytes_down=num_bytes,
             bytes_up=num_bytes + 4,

@@ -7,24 +7,20 @@ event. Each held-out positive event is one request. In every arm the device hide
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
 
 from data.truth import Truth
+from federated.device.gate import Order
+from federated.device.personal import PersonalTower
+from federated.simulation.arms import FIXED, GATED
 from recsys.cascade.cloud import CloudModel, Proposal
-from recsys.cascade.rerank import Reranker
 from recsys.contracts.arrays import BoolArray, Float32Array, Int8Array, Int32Array, Int64Array
 from recsys.contracts.events import ACTION_CODES, POSITIVE_ACTIONS, SURFACE_CODES, Action, Surface
 from recsys.metrics.ranking import MISSED, auc, rank_of
-
-ARMS: Final = ("cloud_only", "cloud_query", "cloud_device", "full_loop")
-"""cloud_only: the cloud with what it knows. cloud_query: the device sends its private query vector. cloud_device: the
-device re-ranks the list of cloud_only. full_loop: it sends the vector and re-ranks the answer."""
-
-BOUNDS: Final = ("popularity", "oracle")
-"""What any arm must beat, and (synthetic worlds only) what none can."""
 
 CONSENTED, PRIVATE, HELDOUT = 0, 1, 2
 _POSITIVE_CODES: Final = np.asarray([ACTION_CODES[action] for action in sorted(POSITIVE_ACTIONS)], np.int8)
@@ -67,6 +63,7 @@ class UserReplay:
       ranks: arm to one rank per held-out event (`MISSED` where the item was not proposed).
       surfaces: surface of each held-out event.
       aucs: arm to the AUC of each list with both classes.
+      orders: gated arm to whose order it showed.
     """
 
     user_id: str
@@ -74,6 +71,7 @@ class UserReplay:
     surfaces: list[Surface] = field(default_factory=list)
     ranks: dict[str, list[int]] = field(default_factory=dict)
     aucs: dict[str, list[float]] = field(default_factory=dict)
+    orders: dict[str, Order] = field(default_factory=dict)
 
     def add_rank(self, arm: str, rank: int) -> None:
         """Appends the rank of an event."""
@@ -87,20 +85,31 @@ class UserReplay:
 
 @dataclass(frozen=True)
 class Replayer:
-    """Replays people against one bundle."""
+    """Replays people against one bundle.
+
+    Attributes:
+      tower: The device's, the global one and the one of the person who is being replayed.
+      personalise: Trains `tower` on a person's private log; returns whose order that calls for, for lists that answer
+        the device's query vector (True) and for others (False).
+    """
 
     cloud: CloudModel
-    reranker: Reranker
+    tower: PersonalTower
+    personalise: Callable[[UserLog], Mapping[bool, Order]]
     truth: Truth | None
     num_candidates: int
 
     def replay(self, log: UserLog) -> UserReplay:
         """Returns the ranks of one person's held-out events in every arm."""
         result = UserReplay(log.user_id, log.tier)
+        rows, slates = np.flatnonzero(log.positive & (log.parts == HELDOUT)), _slates(log)
+        if len(rows) == 0 and not slates:
+            return result
         person = _Person(self, log)
-        for row in np.flatnonzero(log.positive & (log.parts == HELDOUT)):
+        result.orders = {GATED[is_fresh]: order for is_fresh, order in person.orders.items()}
+        for row in rows:
             self._replay_event(person, int(row), result)
-        for slate in _slates(log):
+        for slate in slates:
             self._replay_slate(person, slate, result)
         return result
 
@@ -120,15 +129,14 @@ class Replayer:
         )
         hidden = _hidden(history, surface, self.cloud)
         result.surfaces.append(surface)
-        for name, proposal, arm in (("cloud_only", stale, "cloud_device"), ("cloud_query", fresh, "full_loop")):
+        for is_fresh, proposal in ((False, stale), (True, fresh)):
             shown = ~np.isin(proposal.item_indexes, hidden)
-            items, scores = proposal.item_indexes[shown], proposal.scores[shown]
-            reranked = self._rerank(items, scores, query, history)
-            result.add_rank(name, rank_of(target, items))
-            result.add_rank(arm, rank_of(target, items[np.lexsort((items, -reranked))]))
-            if not person.has_impressions:
-                result.add_auc(name, auc(scores, items == target))
-                result.add_auc(arm, auc(reranked, items == target))
+            items = proposal.item_indexes[shown]
+            judged = self._judge(person, is_fresh, items, proposal.scores[shown], query, history)
+            for arm, scores in judged.items():
+                result.add_rank(arm, rank_of(target, items[np.lexsort((items, -scores))]))
+                if not person.has_impressions:
+                    result.add_auc(arm, auc(scores, items == target))
         self._bound(person, target, surface, now_ms, hidden, result)
 
     def _bound(
@@ -152,16 +160,31 @@ class Replayer:
         history = person.history(slate.first_row)
         fresh = self.cloud.encode(history)
         candidates = self.cloud.vectors[slate.item_indexes]
-        for name, query, arm in (("cloud_only", person.query, "cloud_device"), ("cloud_query", fresh, "full_loop")):
+        for is_fresh, query in ((False, person.query), (True, fresh)):
             scores = self.cloud.rank(query, person.consented, slate.item_indexes, candidates @ query)
-            result.add_auc(name, auc(scores, slate.chosen))
-            result.add_auc(arm, auc(self._rerank(slate.item_indexes, scores, fresh, history), slate.chosen))
+            judged = self._judge(person, is_fresh, slate.item_indexes, scores, fresh, history)
+            for arm, values in judged.items():
+                result.add_auc(arm, auc(values, slate.chosen))
 
-    def _rerank(
-        self, items: Int32Array, scores: Float32Array, query: Float32Array, history: Int32Array
-    ) -> Float32Array:
-        recent = self.cloud.vectors[history[-self.reranker.history_length :]]
-        return self.reranker.rerank(self.cloud.vectors[items], scores, query, recent)
+    def _judge(
+        self,
+        person: _Person,
+        is_fresh: bool,
+        items: Int32Array,
+        scores: Float32Array,
+        query: Float32Array,
+        history: Int32Array,
+    ) -> dict[str, Float32Array]:
+        """Returns the score of each item in every arm that shows such a list."""
+        recent = self.cloud.vectors[history[-self.tower.own.history_length :]]
+        vectors = self.cloud.vectors[items]
+        by_order = {
+            Order.CLOUD: scores,
+            Order.GLOBAL: self.tower.general.rerank(vectors, scores, query, recent),
+            Order.PERSONAL: self.tower.own.rerank(vectors, scores, query, recent),
+        }
+        fixed = {arm: by_order[order] for order, arm in FIXED[is_fresh].items()}
+        return fixed | {GATED[is_fresh]: by_order[person.orders[is_fresh]]}
 
 
 class _Person:
@@ -174,6 +197,7 @@ class _Person:
         self._positive_rows = np.flatnonzero(log.positive)
         self.consented: Int32Array = log.item_indexes[log.positive & (log.parts == CONSENTED)]
         self.query = self._cloud.encode(self.consented)
+        self.orders = replayer.personalise(log)
         self.has_impressions = bool((log.actions == ACTION_CODES[Action.IMPRESSION]).any())
         self._feed: Proposal | None = None
 

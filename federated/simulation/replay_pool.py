@@ -10,11 +10,13 @@ from multiprocessing.process import parent_process
 from typing import Final
 
 from data.truth import Truth
+from federated.device.personal import PersonalTower
+from federated.simulation.personal import Personaliser
 from federated.simulation.population import Population
 from federated.simulation.replay import Replayer, UserReplay
 from recsys.cascade.cloud import CloudModel
-from recsys.cascade.rerank import Reranker
-from recsys.contracts.bundle import DEVICE_TOWER_FILE
+from recsys.config.federated import FederatedSettings
+from recsys.contracts.bundle import DEVICE_TRAINING_FILE
 from recsys.index.faiss_rows import use_threads
 from recsys.storage.registry import Bundle, BundleRegistry
 from recsys.storage.workspace import Workspace
@@ -28,11 +30,13 @@ _ALONE_BELOW: Final = 256
 class _Crew:
     """What one process needs: the model, the people, and how to replay them."""
 
-    def __init__(self, workspace: Workspace, bundle: Bundle) -> None:
+    def __init__(self, workspace: Workspace, bundle: Bundle, settings: FederatedSettings, seed: int) -> None:
         cloud = CloudModel.load(bundle)
         truth = Truth.load(workspace.truth) if workspace.truth.exists() else None
-        reranker = Reranker(bundle.read_bytes(DEVICE_TOWER_FILE))
-        self.replayer = Replayer(cloud, reranker, truth, NUM_CANDIDATES)
+        model = bundle.read_bytes(DEVICE_TRAINING_FILE)
+        tower = PersonalTower(model, cloud.vectors, settings.device, settings.personal)
+        personaliser = Personaliser(cloud, tower, settings, seed)
+        self.replayer = Replayer(cloud, tower, personaliser.personalise, truth, NUM_CANDIDATES)
         self.population = Population(workspace, cloud.catalogue)
 
     def replay(self, user_ids: Sequence[str]) -> list[UserReplay]:
@@ -42,21 +46,27 @@ class _Crew:
 
 
 def replay_all(
-    workspace: Workspace, bundle: Bundle, max_users: int | None, seed: int, num_processes: int | None = None
+    workspace: Workspace,
+    bundle: Bundle,
+    settings: FederatedSettings,
+    max_users: int | None,
+    seed: int,
+    num_processes: int | None = None,
 ) -> Iterator[tuple[int, int, list[UserReplay]]]:
     """Yields replays as they are done: users finished so far, users in all, and the latest replays.
 
     Args:
       workspace: With device shards.
       bundle: Judged.
+      settings: Of personalisation.
       max_users: At most so many users, drawn by `seed`; everybody where it is None.
-      seed: Of the draw.
+      seed: Of the draw, and of what personalisation draws.
       num_processes: As many as there are cores where it is None.
 
     Raises:
       WorkspaceError: If the workspace holds no devices.
     """
-    crew = _Crew(workspace, bundle)
+    crew = _Crew(workspace, bundle, settings, seed)
     user_ids = crew.population.in_shard_order(crew.population.sample(max_users, seed))
     chunks = [user_ids[start : start + CHUNK_USERS] for start in range(0, len(user_ids), CHUNK_USERS)]
     num_processes = num_processes or os.cpu_count() or 1
@@ -68,7 +78,7 @@ def replay_all(
         return
     # Spawned, not forked: the caller may hold TensorFlow's threads.
     context = multiprocessing.get_context("spawn")
-    with context.Pool(num_processes, _enlist, (workspace, bundle.manifest.version)) as pool:
+    with context.Pool(num_processes, _enlist, (workspace, bundle.manifest.version, settings, seed)) as pool:
         for chunk, replays in zip(chunks, pool.imap(_replay_chunk, chunks), strict=True):
             done += len(chunk)
             yield done, len(user_ids), replays
@@ -77,11 +87,11 @@ def replay_all(
 _enlisted: list[_Crew] = []
 
 
-def _enlist(workspace: Workspace, version: str) -> None:
+def _enlist(workspace: Workspace, version: str, settings: FederatedSettings, seed: int) -> None:
     """Readies a process of the pool; it ends with its parent, however that one ends."""
     threading.Thread(target=_follow_parent, daemon=True).start()
     use_threads(1)
-    _enlisted.append(_Crew(workspace, BundleRegistry(workspace).open(version)))
+    _enlisted.append(_Crew(workspace, BundleRegistry(workspace).open(version), settings, seed))
 
 
 def _follow_parent() -> None:

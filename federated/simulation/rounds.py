@@ -12,11 +12,12 @@ import tensorflow_federated as tff
 
 from federated.simulation.checkpoint import RoundMetrics, RunFolder
 from federated.simulation.clients import Clients
-from federated.simulation.cohort import sample_cohort
+from federated.simulation.cohort import draw_each, sample_cohort
 from federated.simulation.execution import execute_on
 from federated.simulation.packed.cohort import cut_cohort, to_dataset
 from federated.simulation.packed.device_tower import to_fields
 from federated.simulation.packed.store import ExampleStore, Extent
+from federated.simulation.privacy import Guarantee
 from federated.simulation.validation import Validation
 from federated.simulation.worker import Worker
 from recsys.config.federated import FederatedSettings
@@ -33,6 +34,7 @@ class Federation:
       process: How rounds change the tower (`algorithms.registry.build_process`).
       user_ids: Who can take part.
       store: Where the examples of people are kept for the worker, once they were drawn.
+      guarantee: What the rounds promise; its noise is the process's. None where they promise nothing.
     """
 
     process: tff.learning.templates.LearningProcess
@@ -43,6 +45,7 @@ class Federation:
     store: ExampleStore
     validation: Validation
     folder: RunFolder
+    guarantee: Guarantee | None = None
 
     def run(self, tower: tf.keras.Model, worker: Worker, progress: Progress) -> tuple[RoundMetrics, ...]:
         """Trains a tower in rounds, from the last finished one of the run folder; returns all rounds' metrics.
@@ -53,7 +56,7 @@ class Federation:
           progress: Told after every round.
 
         Raises:
-          FederationError: If the worker dies, or the run folder is damaged.
+          FederationError: If the worker dies, the run folder is damaged, or a round would break the guarantee.
           WorkspaceError: If the disk is full.
         """
         num_rounds = self.settings.rounds.num_rounds
@@ -84,11 +87,12 @@ class Federation:
 
     def _run_round(self, state: _State, number: int) -> tuple[_State, RoundMetrics]:
         started = time.perf_counter()
-        cohort = sample_cohort(self.user_ids, self.settings.rounds.clients_per_round, self.seed, number)
+        cohort = self._draw(number)
         extents = self._find_extents(cohort)
         counts = [extent.count for extent in extents.values() if extent.count]
-        metrics = RoundMetrics(number, len(counts), sum(counts), 0.0, 0.0, 0.0, 0.0)
-        if not counts:  # nobody's list held the choice: the model stays as it is
+        epsilon = self.guarantee.epsilon_after(number) if self.guarantee else None
+        metrics = RoundMetrics(number, len(counts), sum(counts), 0.0, 0.0, 0.0, 0.0, epsilon)
+        if not counts and not self.guarantee:  # nobody's list held the choice: the model stays as it is
             return state, replace(metrics, seconds=time.perf_counter() - started)
         packs = [to_dataset(pack) for pack in cut_cohort(extents, self.settings.rounds.users_per_pack)]
         called = time.perf_counter()
@@ -100,6 +104,13 @@ class Federation:
             seconds=ended - started,
             clients_per_s=len(counts) / (ended - called),
         )
+
+    def _draw(self, number: int) -> list[str]:
+        """The cohort; in private rounds everybody by themselves, as the guarantee has it."""
+        if self.guarantee is None:
+            return sample_cohort(self.user_ids, self.settings.rounds.clients_per_round, self.seed, number)
+        self.guarantee.check(number)
+        return draw_each(self.user_ids, self.guarantee.sampling_rate, self.seed, number)
 
     def _find_extents(self, cohort: Sequence[str]) -> dict[str, Extent]:
         """Writes the examples of people who were never drawn before; returns where everybody's lie."""

@@ -27,8 +27,9 @@ from recsys.contracts.arrays import Float32Array, Int64Array
 from recsys.features.catalogue import Catalogue
 from recsys.features.item_to_item import HISTORY_LENGTH, ItemToItem
 from recsys.features.responses import Period, Responses
+from recsys.models.device_export import export_device_files
 from recsys.models.device_tower import build_device_tower
-from recsys.models.export import export_device_tower, export_item_tower, export_ranker
+from recsys.models.export import export_item_tower, export_ranker
 from recsys.models.ranker import Ranker, read_tasks
 from recsys.models.retrieval import RetrievalModel
 from recsys.models.weights import encode_weights, restore_grown_weights, restore_weights
@@ -170,18 +171,25 @@ def train_ranker(
     return metrics
 
 
-def make_device_tower(output_dir: Path, dim: int, settings: DeviceSettings, seed: int) -> None:
-    """Writes the device tower that a bundle starts with, untrained, and its weights.
+def make_device_tower(
+    output_dir: Path, dim: int, settings: DeviceSettings, seed: int, weights: bytes | None = None
+) -> None:
+    """Writes the device tower that a bundle starts with, and its weights.
 
     Args:
       output_dir: Made if absent.
       dim: Length of the item vectors.
       settings: Sizes.
       seed: Draws the weights.
+      weights: What `encode_weights` wrote; the tower is untrained where it is None.
+
+    Raises:
+      BundleError: If the weights are of other sizes.
     """
     tower = build_device_tower(dim, settings, seed)
-    files = {names.DEVICE_TOWER_FILE: export_device_tower(tower), names.DEVICE_WEIGHTS_FILE: encode_weights(tower)}
-    _write(output_dir, files, {})
+    if weights is not None:
+        restore_weights(tower, weights)
+    _write(output_dir, export_device_files(tower, settings), {})
 
 
 def sample_requests(sequences: Sequences, settings: RankerSettings, seed: int) -> Requests:

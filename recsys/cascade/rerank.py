@@ -45,17 +45,26 @@ class QueryEncoder:
 class Reranker:
     """Scores the cloud's candidates anew with the device re-ranking tower."""
 
-    def __init__(self, model: bytes) -> None:
+    def __init__(self, model: bytes, signature: str = "rerank") -> None:
         """Loads the device tower, which says itself how many recent items it attends to.
 
         Args:
-          model: LiteRT flatbuffer with the signature `rerank`.
+          model: LiteRT flatbuffer of the device tower.
+          signature: The one that scores: `rerank`, or `infer` of the tower that can be trained.
 
         Raises:
           BundleError: If the bytes are no device tower.
         """
-        self._tower = Tower(model, "rerank")
+        self._tower = Tower(model, signature)
         self.history_length = self._tower.input_shape("history")[1]
+
+    def restore(self, weights: Float32Array) -> None:
+        """Takes the weights that a device made of the tower, `[num_weights]` float32.
+
+        Raises:
+          BundleError: If the tower cannot take weights, or has another number of them.
+        """
+        self._tower.restore(weights)
 
     def rerank(
         self, candidates: Float32Array, cloud_scores: Float32Array, query: Float32Array, history: Float32Array

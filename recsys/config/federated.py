@@ -25,6 +25,19 @@ class DeviceSettings(Settings):
     learning_rate: float = Field(0.3, gt=0)
 
 
+class PersonalSettings(Settings):
+    """What a device makes of the global tower for its own person alone, and when it shows that."""
+
+    learning_rate: float = Field(0.1, gt=0)
+    local_epochs: int = Field(1, ge=1)
+    judged_share: float = Field(0.5, gt=0, lt=1)
+    """Share of the private choices, the latest, that are not trained on and decide what is shown."""
+    fallback: Literal["global", "cloud"] = "global"
+    """Whose order is shown where no other one passes the gate."""
+    margin: float = Field(0.5, ge=0)
+    """Standard errors by which another order's gain over it must exceed 0."""
+
+
 class RoundSettings(Settings):
     """Federated rounds in simulation."""
 
@@ -40,11 +53,32 @@ class RoundSettings(Settings):
     clip_norm: float = Field(0.0, ge=0)
     users_per_pack: int = Field(64, ge=1)
     validation_users: int = Field(200, ge=1)
+    validation_choices: int = Field(3, ge=1)
     worker_start_s: float = Field(60.0, gt=0)
+
+
+class PrivacySettings(Settings):
+    """How little all rounds together may tell of one person; where `epsilon` is 0, nothing is promised."""
+
+    epsilon: float = Field(0.0, ge=0)
+    delta: float = Field(1e-5, gt=0, lt=1)
+    first_clip_norm: float = Field(0.1, gt=0)
+    unclipped_share: float = Field(0.5, gt=0, lt=1)
+    clip_learning_rate: float = Field(0.2, ge=0)
+
+
+class ReleaseSettings(Settings):
+    """When the tower that the rounds made is published."""
+
+    tolerance: float = Field(0.005, ge=0)
+    publish_anyway: bool = False
 
 
 class FederatedSettings(Settings):
     """Everything that `tandem federate` can be told."""
 
     device: DeviceSettings = DeviceSettings()
+    personal: PersonalSettings = PersonalSettings()
     rounds: RoundSettings = RoundSettings()
+    privacy: PrivacySettings = PrivacySettings()
+    release: ReleaseSettings = ReleaseSettings()

@@ -24,11 +24,19 @@ QUERY_TOWER_INT8_FILE: Final = "query_tower_int8.tflite"
 ITEM_TOWER_FILE: Final = "item_tower.tflite"
 RANKER_FILE: Final = "ranker.tflite"
 DEVICE_TOWER_FILE: Final = "device_tower.tflite"
+DEVICE_TOWER_INT8_FILE: Final = "device_tower_int8.tflite"
+DEVICE_TRAINING_FILE: Final = "device_tower_training.tflite"
 DEVICE_WEIGHTS_FILE: Final = "device_tower.npz"
 
-DEVICE_FILES: Final = (QUERY_TOWER_FILE, QUERY_TOWER_INT8_FILE, DEVICE_TOWER_FILE)
-"""What a device downloads beside the vectors, of the query towers the one or the other; all else stays on the server.
-A bundle published before there was an int8 tower lacks it."""
+DEVICE_FILES: Final = (
+    QUERY_TOWER_FILE,
+    QUERY_TOWER_INT8_FILE,
+    DEVICE_TOWER_FILE,
+    DEVICE_TOWER_INT8_FILE,
+    DEVICE_TRAINING_FILE,
+)
+"""What a device downloads beside the vectors, of each tower one; all else stays on the server. Of the device towers the
+last can be trained. A bundle that was published before there was one of them lacks it."""
 
 
 @dataclass(frozen=True)

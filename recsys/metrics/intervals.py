@@ -7,7 +7,7 @@ the Bootstrap", 1993, percentile interval).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -45,15 +45,40 @@ def bootstrap_mean(values: Float64Array, seed: int) -> Interval:
     Raises:
       ContractError: If no value is left.
     """
+    return _bootstrap(values, seed, lambda users: users.mean(axis=-1))
+
+
+def bootstrap_lowest(values: Float64Array, share: float, seed: int) -> Interval:
+    """Returns the mean of the lowest values of `[num_users]` float64, and its interval; NaN is left out.
+
+    Args:
+      values: One of each user.
+      share: How many are the lowest, as a share of all; at least one.
+      seed: Of the resampling.
+
+    Raises:
+      ContractError: If no value is left.
+    """
+
+    def mean_of_lowest(users: Float64Array) -> Float64Array:
+        count = max(1, round(share * users.shape[-1]))
+        lowest: Float64Array = np.partition(users, count - 1, axis=-1)[..., :count].mean(axis=-1)
+        return lowest
+
+    return _bootstrap(values, seed, mean_of_lowest)
+
+
+def _bootstrap(values: Float64Array, seed: int, statistic: Callable[[Float64Array], Float64Array]) -> Interval:
+    """Resamples users; `statistic` works along the last axis."""
     values = values[~np.isnan(values)]
     if len(values) == 0:
         raise ContractError("Expected the values of at least one user, got none.")
     rng = np.random.default_rng(seed)
-    means = [
-        values[rng.integers(0, len(values), (_CHUNK, len(values)))].mean(axis=1) for _ in range(NUM_RESAMPLES // _CHUNK)
+    resampled = [
+        statistic(values[rng.integers(0, len(values), (_CHUNK, len(values)))]) for _ in range(NUM_RESAMPLES // _CHUNK)
     ]
-    low, high = np.quantile(np.concatenate(means), [0.025, 0.975])
-    return Interval(float(values.mean()), float(low), float(high))
+    low, high = np.quantile(np.concatenate(resampled), [0.025, 0.975])
+    return Interval(float(statistic(values)), float(low), float(high))
 
 
 def compare(

@@ -10,6 +10,9 @@ LiteRT.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
+import numpy as np
 import tensorflow as tf
 
 from recsys.config.federated import DeviceSettings
@@ -39,7 +42,7 @@ def build_device_tower(dim: int, settings: DeviceSettings, seed: int = 0) -> tf.
         "history_mask": tf.keras.Input((settings.history_length,), name="history_mask"),
     }
     scores = BothScores(name="scores")(inputs["cloud_scores"], inputs["candidates"], inputs["query"])
-    matches = HistoryMatch(settings.history_length, dim, name="history_match")(
+    matches = HistoryMatch(settings.history_length, name="history_match")(
         inputs["candidates"], inputs["history"], inputs["history_mask"], inputs["query"]
     )
     hidden = tf.keras.layers.Concatenate(axis=2, name="features")([scores, matches])
@@ -53,17 +56,36 @@ def build_device_tower(dim: int, settings: DeviceSettings, seed: int = 0) -> tf.
     return tf.keras.Model(inputs, {"score": tf.keras.layers.Reshape((-1,), name="score")(total)}, name="device_tower")
 
 
+def is_untrained(tower: tf.keras.Model, dim: int, settings: DeviceSettings) -> bool:
+    """Returns whether the weights that no seed draws are all where `build_device_tower` puts them.
+
+    Args:
+      tower: Of these sizes.
+      dim: Length of a vector.
+      settings: Sizes.
+    """
+    start, other = (build_device_tower(dim, settings, seed).get_weights() for seed in (0, 1))
+    fixed = [np.array_equal(one, two) for one, two in zip(start, other, strict=True)]
+    unmoved = [np.array_equal(one, now) for one, now in zip(start, tower.get_weights(), strict=True)]
+    return all(same for same, is_fixed in zip(unmoved, fixed, strict=True) if is_fixed)
+
+
 class BothScores(tf.keras.layers.Layer):
     """The cloud's score, and the inner product of the device's query and each candidate, standardised as the former."""
 
     def call(self, cloud_scores: tf.Tensor, candidates: tf.Tensor, query: tf.Tensor) -> tf.Tensor:
         """Returns `[batch, num_candidates, 2]` float32; arguments as of the tower."""
-        present = tf.cast(tf.reduce_max(tf.abs(candidates), axis=2) > 0, tf.float32)
-        count = tf.maximum(tf.reduce_sum(present, axis=1, keepdims=True), 1.0)
-        own = tf.linalg.matvec(candidates, query)
-        centred = (own - tf.reduce_sum(own * present, axis=1, keepdims=True) / count) * present
-        variance = tf.reduce_sum(tf.square(centred), axis=1, keepdims=True) / count
-        return tf.stack([cloud_scores, centred / tf.sqrt(tf.maximum(variance, _TINY))], axis=2)
+        return both_scores(cloud_scores, candidates, query)
+
+
+def both_scores(cloud_scores: tf.Tensor, candidates: tf.Tensor, query: tf.Tensor) -> tf.Tensor:
+    """Returns what `BothScores` does, `[batch, num_candidates, 2]` float32."""
+    present = tf.cast(tf.reduce_max(tf.abs(candidates), axis=2) > 0, tf.float32)
+    count = tf.maximum(tf.reduce_sum(present, axis=1, keepdims=True), 1.0)
+    own = tf.linalg.matvec(candidates, query)
+    centred = (own - tf.reduce_sum(own * present, axis=1, keepdims=True) / count) * present
+    variance = tf.reduce_sum(tf.square(centred), axis=1, keepdims=True) / count
+    return tf.stack([cloud_scores, centred / tf.sqrt(tf.maximum(variance, _TINY))], axis=2)
 
 
 class HistoryMatch(tf.keras.layers.Layer):
@@ -72,16 +94,14 @@ class HistoryMatch(tf.keras.layers.Layer):
     All vectors are scaled to the same length first, so that a new item tower with another scale does no harm.
     """
 
-    def __init__(self, history_length: int, dim: int, name: str) -> None:
+    def __init__(self, history_length: int, name: str) -> None:
         """Builds the attention's weights; one learned number per place back in time, and a temperature.
 
         Args:
           history_length: Items of the history.
-          dim: Length of a vector.
           name: Name of the layer.
         """
         super().__init__(name=name)
-        self._dim = dim
         ages = [float(age) for age in range(history_length - 1, -1, -1)]
         decay = tf.constant_initializer([-0.1 * age for age in ages])
         self._sharpness = self.add_weight("sharpness", (), initializer=tf.constant_initializer(4.0))
@@ -89,22 +109,66 @@ class HistoryMatch(tf.keras.layers.Layer):
 
     def call(self, candidates: tf.Tensor, history: tf.Tensor, mask: tf.Tensor, query: tf.Tensor) -> tf.Tensor:
         """Returns `[batch, num_candidates, 3 + 2 * dim]` float32; arguments as of the tower."""
-        candidate, past = _unit(candidates), _unit(history) * mask[:, :, None]
-        similarity = tf.matmul(candidate, past, transpose_b=True)
-        hidden_from = (1.0 - mask) * _NEVER
-        any_seen = tf.reduce_max(mask, axis=1)[:, None, None]
-        attention = tf.nn.softmax(similarity * self._sharpness + (self._recency + hidden_from)[:, None, :])
-        attended = tf.matmul(attention * any_seen, past)
-        recency = tf.nn.softmax(self._recency + hidden_from)[:, None, :]
-        nearest = tf.reduce_max(similarity + hidden_from[:, None, :], axis=2, keepdims=True)
-        scalars = [
-            tf.reduce_sum(candidate * _unit(attended), axis=2, keepdims=True),
-            tf.maximum(nearest, -1.0) * any_seen,
-            tf.reduce_sum(similarity * recency, axis=2, keepdims=True),
-        ]
-        products = [candidate * attended * float(self._dim), candidate * _unit(query)[:, None, :] * float(self._dim)]
-        return tf.concat(scalars + products, axis=2)
+        return match_history(candidates, history, mask, query, self._sharpness, self._recency).features
 
 
-def _unit(vectors: tf.Tensor) -> tf.Tensor:
-    return vectors / tf.sqrt(tf.reduce_sum(tf.square(vectors), axis=-1, keepdims=True) + _TINY)
+class Match(NamedTuple):
+    """What `HistoryMatch` gives, and on the way to it all that its gradient needs.
+
+    Attributes:
+      features: `[batch, num_candidates, 3 + 2 * dim]` float32.
+      candidate: `[batch, num_candidates, dim]` float32, of length 1.
+      past: `[batch, history_length, dim]` float32, of length 1, or zero where there is no item.
+      similarity: `[batch, num_candidates, history_length]` float32.
+      attention: `[batch, num_candidates, history_length]` float32, adds up to 1.
+      recency: `[batch, history_length]` float32, adds up to 1.
+      attended: `[batch, num_candidates, dim]` float32.
+      any_seen: `[batch, 1, 1]` float32, 0 where the history is empty.
+    """
+
+    features: tf.Tensor
+    candidate: tf.Tensor
+    past: tf.Tensor
+    similarity: tf.Tensor
+    attention: tf.Tensor
+    recency: tf.Tensor
+    attended: tf.Tensor
+    any_seen: tf.Tensor
+
+
+def match_history(
+    candidates: tf.Tensor,
+    history: tf.Tensor,
+    mask: tf.Tensor,
+    query: tf.Tensor,
+    sharpness: tf.Tensor,
+    recency: tf.Tensor,
+) -> Match:
+    """Returns the match of each candidate; arguments as of the tower, and the two weights of `HistoryMatch`."""
+    dim = candidates.shape[2]
+    candidate, past = unit(candidates), unit(history) * mask[:, :, None]
+    similarity = tf.matmul(candidate, past, transpose_b=True)
+    hidden_from = (1.0 - mask) * _NEVER
+    any_seen = tf.reduce_max(mask, axis=1)[:, None, None]
+    attention = tf.nn.softmax(similarity * sharpness + (recency + hidden_from)[:, None, :])
+    attended = tf.matmul(attention * any_seen, past)
+    recent = tf.nn.softmax(recency + hidden_from)
+    nearest = tf.reduce_max(similarity + hidden_from[:, None, :], axis=2, keepdims=True)
+    scalars = [
+        tf.reduce_sum(candidate * unit(attended), axis=2, keepdims=True),
+        tf.maximum(nearest, -1.0) * any_seen,
+        tf.reduce_sum(similarity * recent[:, None, :], axis=2, keepdims=True),
+    ]
+    products = [candidate * attended * float(dim), candidate * unit(query)[:, None, :] * float(dim)]
+    features = tf.concat(scalars + products, axis=2)
+    return Match(features, candidate, past, similarity, attention, recent, attended, any_seen)
+
+
+def unit(vectors: tf.Tensor) -> tf.Tensor:
+    """Returns `[..., dim]` vectors at length 1; those near zero stay near it."""
+    return vectors / length_of(vectors)
+
+
+def length_of(vectors: tf.Tensor) -> tf.Tensor:
+    """Returns the length of `[..., dim]` vectors, `[..., 1]` float32, never 0."""
+    return tf.sqrt(tf.reduce_sum(tf.square(vectors), axis=-1, keepdims=True) + _TINY)

@@ -1,10 +1,10 @@
-"""Towers as LiteRT models with one named signature each; built-in operations only."""
+"""The cloud's towers as LiteRT models with one named signature each; built-in operations only."""
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Any, Final
 
 import tensorflow as tf
 
@@ -80,19 +80,6 @@ def export_ranker(ranker: Ranker) -> bytes:
     return _convert(ranker, rank, shapes)
 
 
-def export_device_tower(tower: tf.keras.Model) -> bytes:
-    """Returns the tower with the signature `rerank`; inputs and output as of `build_device_tower`, batch 1."""
-
-    def rerank(
-        candidates: tf.Tensor, cloud_scores: tf.Tensor, query: tf.Tensor, history: tf.Tensor, history_mask: tf.Tensor
-    ) -> dict[str, tf.Tensor]:
-        inputs = {"candidates": candidates, "cloud_scores": cloud_scores, "query": query, "history": history}
-        return dict(tower({**inputs, "history_mask": history_mask}))
-
-    shapes = {name: tf.TensorSpec([1, *tensor.shape[1:]]) for name, tensor in tower.input.items()}
-    return _convert(tower, rerank, shapes)
-
-
 def _convert(
     model: tf.keras.Model,
     function: Callable[..., dict[str, tf.Tensor]],
@@ -103,12 +90,32 @@ def _convert(
     """Traces `function` over `model` and converts it; the signature bears the function's name."""
     holder = tf.Module()
     holder.weights = list(model.weights)  # alone: a Keras model would bring its own traces into the saved model
+    return convert_signatures(holder, {function.__name__: trace(function, shapes)}, quantised=quantised)
+
+
+def trace(function: Callable[..., dict[str, tf.Tensor]], shapes: Mapping[str, tf.TensorSpec]) -> Any:
+    """Returns a function of named inputs as one graph."""
     specs = {name: tf.TensorSpec(spec.shape, spec.dtype, name) for name, spec in shapes.items()}
-    traced = tf.function(function).get_concrete_function(**specs)
+    return tf.function(function).get_concrete_function(**specs)
+
+
+def convert_signatures(
+    holder: tf.Module, signatures: Mapping[str, Any], *, quantised: bool = False, with_state: bool = False
+) -> bytes:
+    """Returns traced functions as one LiteRT model with a signature for each.
+
+    Args:
+      holder: Of all variables that the functions read.
+      signatures: Name to traced function.
+      quantised: Whether large constants become bytes (dynamic range).
+      with_state: Whether variables stay variables, which the functions may assign, and are not made constants.
+    """
     with tempfile.TemporaryDirectory() as folder:
-        tf.saved_model.save(holder, folder, signatures={function.__name__: traced})
-        converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=[function.__name__])
+        tf.saved_model.save(holder, folder, signatures=dict(signatures))
+        converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=list(signatures))
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+        if with_state:
+            converter.experimental_enable_resource_variables = True
         if quantised:
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
         return converter.convert()

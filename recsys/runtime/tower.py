@@ -6,11 +6,9 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-from ai_edge_litert.interpreter import Interpreter
-
 from recsys.contracts.arrays import Float32Array
 from recsys.errors import BundleError
+from recsys.runtime.signatures import Signatures
 
 
 class Tower:
@@ -35,8 +33,9 @@ class Tower:
         """
         self._model = model
         self._signature = signature
+        self._weights: Float32Array | None = None
         self._local = threading.local()
-        self._inputs: dict[str, Any] = self._runner().get_input_details()
+        self._signatures().input_shapes(signature)
 
     @property
     def size_bytes(self) -> int:
@@ -49,11 +48,22 @@ class Tower:
         Raises:
           BundleError: If the signature has no such input.
         """
-        if name not in self._inputs:
-            raise BundleError(
-                f"Expected the input {name!r} of signature {self._signature!r}, got {sorted(self._inputs)}."
-            )
-        return tuple(int(size) for size in self._inputs[name]["shape_signature"])
+        shapes = self._signatures().input_shapes(self._signature)
+        if name not in shapes:
+            raise BundleError(f"Expected the input {name!r} of signature {self._signature!r}, got {sorted(shapes)}.")
+        return shapes[name]
+
+    def restore(self, weights: Float32Array) -> None:
+        """Takes other weights, from the next call of any thread on.
+
+        Args:
+          weights: `[num_weights]` float32, for a model that has the signature `restore`.
+
+        Raises:
+          BundleError: If the model cannot take weights, or has another number of them; nothing changes then.
+        """
+        self._signatures().run("restore", weights=weights)
+        self._weights = self._local.weights = weights
 
     def __call__(self, **inputs: Any) -> Mapping[str, Float32Array]:
         """Runs the signature.
@@ -67,28 +77,14 @@ class Tower:
         Raises:
           BundleError: If inputs are missing or unknown; the bundle and the caller are of different versions.
         """
-        if inputs.keys() != self._inputs.keys():
-            raise BundleError(
-                f"Expected inputs {sorted(self._inputs)} for tower signature {self._signature!r}, got {sorted(inputs)}."
-            )
-        outputs = self._runner()(**{name: np.ascontiguousarray(value) for name, value in inputs.items()})
-        return dict(outputs)
+        return self._signatures().run(self._signature, **inputs)
 
-    def _runner(self) -> Any:
-        runner = getattr(self._local, "runner", None)
-        if runner is None:
-            runner = self._build_runner()
-            self._local.runner = runner
-        return runner
-
-    def _build_runner(self) -> Any:
-        try:
-            interpreter = Interpreter(model_content=self._model, num_threads=1)
-            signatures = interpreter.get_signature_list()
-        except (ValueError, RuntimeError) as error:
-            raise BundleError(
-                f"Expected a LiteRT model, got {len(self._model)} bytes that are none: {error}"
-            ) from error
-        if self._signature not in signatures:
-            raise BundleError(f"Expected the signature {self._signature!r} in the model, got {sorted(signatures)}.")
-        return interpreter.get_signature_runner(self._signature)
+    def _signatures(self) -> Signatures:
+        signatures: Signatures | None = getattr(self._local, "signatures", None)
+        if signatures is None:
+            signatures = self._local.signatures = Signatures(self._model)
+            self._local.weights = None
+        if self._local.weights is not self._weights:
+            signatures.run("restore", weights=self._weights)
+            self._local.weights = self._weights
+        return signatures

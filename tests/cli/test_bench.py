@@ -22,7 +22,19 @@ from tests.cli.conftest import Run
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
-COMMANDS = ("query-tower", "cloud", "survival", "likes", "cold", "index", "prepare", "federated", "start", "serving")
+COMMANDS = (
+    "query-tower",
+    "cloud",
+    "survival",
+    "likes",
+    "cold",
+    "index",
+    "prepare",
+    "federated",
+    "device",
+    "start",
+    "serving",
+)
 
 
 def test_the_help_lists_every_benchmark_with_its_whole_line(tandem: Run) -> None:
@@ -39,7 +51,7 @@ def test_every_benchmark_has_an_example_and_the_options_they_share(name: str, ta
         assert text in run.stdout, text
 
 
-@pytest.mark.parametrize("name", ["query-tower", "cold", "start", "serving"])
+@pytest.mark.parametrize("name", ["query-tower", "cold", "device", "start", "serving"])
 def test_a_benchmark_of_an_empty_workspace_names_the_command_that_fills_it(name: str, tandem: Run) -> None:
     run = tandem("bench", name, "--workspace", "nowhere")
     assert run.returncode == 4

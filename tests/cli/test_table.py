@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 
 from cli.console import print_to
-from cli.table import tabulate_evaluation
+from cli.table import tabulate_evaluation, tabulate_harm
 
 
 def interval(mean: float, half: float) -> dict[str, float]:
@@ -72,3 +72,19 @@ def test_the_title_and_caption_say_what_was_measured() -> None:
     print_to(stream, tabulate_evaluation(RESULT))
     for text in ("synthetic: 1,234 people, 5,678 held-out events", "leaves out 9", "0002-abc", "f00d", "seed 7"):
         assert text in stream.getvalue(), text
+
+
+def test_whom_reranking_harms_is_told_with_what_the_gate_shows() -> None:
+    figures = {name: interval(0.25, 0.01) for name in ("share_harmed", "share_helped", "worst_tenth")}
+    arms = {
+        "cloud_device": {"against": "cloud_only", **figures},
+        "cloud_gated": {"against": "cloud_only", **figures, "orders": {"cloud": 0.5, "global": 0.3, "personal": 0.2}},
+    }
+    console = Console(file=io.StringIO(), width=120)
+    with console.capture() as capture:
+        console.print(tabulate_harm({"reranking": arms, "personalisation": {}}))
+    rows = [line for line in capture.get().splitlines() if line.startswith("│ cloud_")]
+    assert len(rows) == 2
+    assert rows[0].rstrip("│ ").endswith("–")
+    assert rows[1].rstrip("│ ").endswith("50% / 30% / 20%")
+    assert all(row.count("0.250  0.240 … 0.260") == 3 for row in rows)

@@ -31,6 +31,8 @@ max_epochs = 1
 num_rounds = 2
 clients_per_round = 8
 validation_users = 20
+[federated.release]
+publish_anyway = true
 """
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]

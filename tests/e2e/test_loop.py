@@ -14,11 +14,12 @@ from typing import Any
 import psutil
 import pytest
 
+from federated.simulation.arms import ARMS as REPLAYED
 from tests.e2e.conftest import TANDEM, Demo, run_tandem
 
 pytestmark = pytest.mark.e2e
 
-ARMS = {"cloud_only", "cloud_query", "cloud_device", "full_loop", "popularity", "oracle"}
+ARMS = {*REPLAYED, "popularity", "oracle"}
 
 
 def test_the_demo_prints_one_json_object_and_nothing_else_on_stdout(demo: Demo) -> None:

@@ -15,6 +15,7 @@ import pytest
 from data.append import append
 from data.dataset import raw_event_schema
 from data.ingest import ingest
+from pipelines.ancestor import DEVICE_FILES
 from pipelines.job import train
 from recsys.cascade.cloud import CloudModel
 from recsys.config.cloud import CloudSettings, FineTuningSettings, RankerSettings, RetrievalSettings
@@ -172,7 +173,7 @@ def test_the_fine_tuned_models_know_tuesday_better(days: Days) -> None:
 
 def test_the_new_bundle_names_its_parent_and_keeps_its_device_tower(days: Days) -> None:
     assert days.tuesday.manifest.parent == days.monday.manifest.version
-    for name in (names.DEVICE_TOWER_FILE, names.DEVICE_WEIGHTS_FILE):
+    for name in DEVICE_FILES:
         assert days.tuesday.manifest.files[name] == days.monday.manifest.files[name]
     assert days.tuesday.manifest.metrics["retrieval_epochs"] <= 15
 

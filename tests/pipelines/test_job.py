@@ -64,6 +64,8 @@ def test_the_job_publishes_a_bundle_that_can_be_served(tiny_workspace: Workspace
     assert sorted(manifest.files) == [
         "device_tower.npz",
         "device_tower.tflite",
+        "device_tower_int8.tflite",
+        "device_tower_training.tflite",
         "embeddings.parquet",
         "index.faiss",
         "item_to_item.parquet",
@@ -206,7 +208,12 @@ def test_other_device_settings_make_only_the_device_tower_again(
     bundle = train(workspace, TINY_CLOUD, 7, Silent(), DeviceSettings(hidden_units=(5,)))
     assert reused(workspace, bundle) == [stage for stage in STAGES if stage != "device"]
     changed = {name for name, entry in bundle.manifest.files.items() if entry != trained.manifest.files[name]}
-    assert changed == {"device_tower.npz", "device_tower.tflite"}
+    assert changed == {
+        "device_tower.npz",
+        "device_tower.tflite",
+        "device_tower_int8.tflite",
+        "device_tower_training.tflite",
+    }
 
 
 def test_an_index_below_its_floor_publishes_nothing(tiny_workspace: Workspace, trained: Bundle, tmp_path: Path) -> None:

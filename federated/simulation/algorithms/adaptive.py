@@ -19,7 +19,7 @@ from typing import Final
 
 import tensorflow_federated as tff
 
-from federated.simulation.packed.parts import compose
+from federated.simulation.packed.parts import Composer, compose
 from federated.simulation.packed.training import LocalTraining
 from recsys.config.federated import RoundSettings
 
@@ -27,17 +27,23 @@ _NOTHING: Final = 1e-30
 """In place of the constant that TFF would add to v a second time; it may not be 0."""
 
 
-def build_fed_adagrad(training: LocalTraining, settings: RoundSettings) -> tff.learning.templates.LearningProcess:
+def build_fed_adagrad(
+    training: LocalTraining, settings: RoundSettings, compose: Composer = compose
+) -> tff.learning.templates.LearningProcess:
     """Returns FedAdagrad; arguments as of `fed_avg`."""
     return compose(training, adagrad(settings))
 
 
-def build_fed_adam(training: LocalTraining, settings: RoundSettings) -> tff.learning.templates.LearningProcess:
+def build_fed_adam(
+    training: LocalTraining, settings: RoundSettings, compose: Composer = compose
+) -> tff.learning.templates.LearningProcess:
     """Returns FedAdam; arguments as of `fed_avg`."""
     return compose(training, adam(settings))
 
 
-def build_fed_yogi(training: LocalTraining, settings: RoundSettings) -> tff.learning.templates.LearningProcess:
+def build_fed_yogi(
+    training: LocalTraining, settings: RoundSettings, compose: Composer = compose
+) -> tff.learning.templates.LearningProcess:
     """Returns FedYogi; arguments as of `fed_avg`."""
     return compose(training, yogi(settings))
 

@@ -11,16 +11,19 @@ from __future__ import annotations
 
 import tensorflow_federated as tff
 
-from federated.simulation.packed.parts import compose
+from federated.simulation.packed.parts import Composer, compose
 from federated.simulation.packed.training import LocalTraining
 from recsys.config.federated import RoundSettings
 
 
-def build_fed_avg(training: LocalTraining, settings: RoundSettings) -> tff.learning.templates.LearningProcess:
+def build_fed_avg(
+    training: LocalTraining, settings: RoundSettings, compose: Composer = compose
+) -> tff.learning.templates.LearningProcess:
     """Returns federated averaging.
 
     Args:
       training: What a device does.
       settings: Of the server.
+      compose: Puts the parts together; in private rounds with noise.
     """
     return compose(training, tff.learning.optimizers.build_sgdm(settings.server_learning_rate))

@@ -14,17 +14,20 @@ from dataclasses import replace
 
 import tensorflow_federated as tff
 
-from federated.simulation.packed.parts import compose
+from federated.simulation.packed.parts import Composer, compose
 from federated.simulation.packed.training import Amendment, LocalTraining, Tensors
 from recsys.config.federated import RoundSettings
 
 
-def build_fed_prox(training: LocalTraining, settings: RoundSettings) -> tff.learning.templates.LearningProcess:
+def build_fed_prox(
+    training: LocalTraining, settings: RoundSettings, compose: Composer = compose
+) -> tff.learning.templates.LearningProcess:
     """Returns federated averaging whose devices are held near the weights that were sent.
 
     Args:
       training: What a device does without it.
       settings: Of the server, and the strength.
+      compose: Puts the parts together; in private rounds with noise.
     """
     held = replace(training, amend=hold(settings.proximal_strength))
     return compose(held, tff.learning.optimizers.build_sgdm(settings.server_learning_rate))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -12,7 +12,12 @@ import tensorflow_federated as tff
 
 from federated.simulation.packed.training import LocalTraining
 
-_PEOPLE: Final = tff.SequenceType(OrderedDict(count=np.int32, start=np.int32))
+PEOPLE: Final = tff.SequenceType(OrderedDict(count=np.int32, start=np.int32))
+"""What is sent of a pack (`cohort.to_dataset`)."""
+
+Composer = Callable[[LocalTraining, tff.learning.optimizers.Optimizer], tff.learning.templates.LearningProcess]
+"""From what each person does, and the optimizer by which the server takes its step, to a process."""
+
 _ALL: Final = np.iinfo(np.int32).max
 
 
@@ -27,6 +32,11 @@ def start_from_zeros(weight_shapes: Sequence[tuple[int, ...]]) -> tff.Computatio
     return initial_weights
 
 
+def get_pack(people: Any) -> Any:
+    """Returns the people of a pack side by side: `start` and `count`, `[num_users]` int32 each."""
+    return people.batch(_ALL).get_single_element()
+
+
 def build_upload(training: LocalTraining, weights_type: tff.Type) -> tff.Computation:
     """Returns the computation from weights and people to all that a pack sends: its result, and sums to measure.
 
@@ -35,9 +45,9 @@ def build_upload(training: LocalTraining, weights_type: tff.Type) -> tff.Computa
       weights_type: Of the model's weights.
     """
 
-    @tff.tensorflow.computation(weights_type, _PEOPLE)
+    @tff.tensorflow.computation(weights_type, PEOPLE)
     def train(weights: Any, people: Any) -> Any:
-        pack = people.batch(_ALL).get_single_element()
+        pack = get_pack(people)
         result = training.train(list(weights.trainable), pack["start"], pack["count"])
         sums = OrderedDict(loss=result.loss, num_clipped=result.num_clipped, num_examples=result.num_examples)
         return tff.learning.templates.ClientResult(result.update, result.weight), sums
@@ -73,7 +83,7 @@ def build_client_work(training: LocalTraining, weights_type: tff.Type) -> tff.le
     @tff.federated_computation(
         initialize.type_signature.result,
         tff.FederatedType(weights_type, tff.CLIENTS),
-        tff.FederatedType(_PEOPLE, tff.CLIENTS),
+        tff.FederatedType(PEOPLE, tff.CLIENTS),
     )
     def work(state: Any, weights: Any, people: Any) -> Any:
         result, sums = tff.federated_map(train, (weights, people))

@@ -99,12 +99,8 @@ class LocalTraining:
           first_row: `[num_users]` int32, where each person's rows begin.
           count: `[num_users]` int32, how many there are, at least 1.
         """
-        weights, loss = self._descend(start, first_row, count)
-        update = [begin[None] - end for begin, end in zip(start, weights, strict=True)]
+        update, finite, loss = self._update(start, first_row, count)
         num_examples = tf.cast(count, tf.float32) * float(self.num_epochs)
-        # As TFF does it: an update that is not finite counts for nothing.
-        finite = tf.reduce_all([_per_user(tf.reduce_all, tf.math.is_finite(part)) for part in update], axis=0)
-        update = [tf.where(_align(finite, part), part, 0.0) for part in update]
         weight = tf.where(finite, num_examples, 0.0)
         scale, clipped = self._clip(update)
         return PackResult(
@@ -114,6 +110,37 @@ class LocalTraining:
             num_examples=tf.reduce_sum(num_examples),
             num_clipped=tf.reduce_sum(tf.cast(clipped, tf.float32)),
         )
+
+    def train_alike(self, start: Tensors, first_row: tf.Tensor, count: tf.Tensor, clip_norm: tf.Tensor) -> PackResult:
+        """Trains everybody of a pack from the same weights; each counts once, however many examples it has.
+
+        So nobody can change a sum of updates by more than the bound. `rounds.clip_norm` has no part in it.
+
+        Args:
+          start: This and the next two as of `train`.
+          first_row: As above.
+          count: As above.
+          clip_norm: The longest update that a person may send, a float32 scalar.
+        """
+        update, _, loss = self._update(start, first_row, count)
+        scale, clipped = _clip_to(update, clip_norm)
+        return PackResult(
+            update=[tf.tensordot(scale, part, axes=1) for part in update],
+            weight=tf.cast(tf.shape(count)[0], tf.float32),
+            loss=tf.reduce_sum(loss),
+            num_examples=tf.cast(tf.reduce_sum(count), tf.float32) * float(self.num_epochs),
+            num_clipped=tf.reduce_sum(tf.cast(clipped, tf.float32)),
+        )
+
+    def _update(
+        self, start: Tensors, first_row: tf.Tensor, count: tf.Tensor
+    ) -> tuple[list[tf.Tensor], tf.Tensor, tf.Tensor]:
+        """Returns start minus end, `[num_users, …]` each, which of them are finite, and the summed losses of each."""
+        weights, loss = self._descend(start, first_row, count)
+        update = [begin[None] - end for begin, end in zip(start, weights, strict=True)]
+        # As TFF does it: an update that is not finite counts for nothing.
+        finite = tf.reduce_all([_per_user(tf.reduce_all, tf.math.is_finite(part)) for part in update], axis=0)
+        return [tf.where(_align(finite, part), part, 0.0) for part in update], finite, loss
 
     def _descend(self, start: Tensors, first_row: tf.Tensor, count: tf.Tensor) -> tuple[Tensors, tf.Tensor]:
         """Returns the weights at the end, `[num_users, …]` each, and the summed losses, `[num_users]`."""
@@ -143,10 +170,15 @@ class LocalTraining:
 
     def _clip(self, update: Tensors) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns what each person's update is multiplied with, and whether that is less than 1."""
-        norm = tf.sqrt(tf.add_n([_per_user(tf.reduce_sum, tf.square(part)) for part in update]))
         if not self.clip_norm:
-            return tf.ones_like(norm), tf.zeros_like(norm, tf.bool)
-        return self.clip_norm / tf.maximum(norm, self.clip_norm), norm > self.clip_norm
+            num_users = tf.shape(update[0])[0]
+            return tf.ones([num_users]), tf.zeros([num_users], tf.bool)
+        return _clip_to(update, self.clip_norm)
+
+
+def _clip_to(update: Tensors, clip_norm: float | tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    norm = tf.sqrt(tf.add_n([_per_user(tf.reduce_sum, tf.square(part)) for part in update]))
+    return clip_norm / tf.maximum(norm, clip_norm), norm > clip_norm
 
 
 def map_column(column: Column) -> tf.Tensor:

@@ -4,10 +4,20 @@ import numpy as np
 import pytest
 
 from federated.device.device import Device, UplinkPolicy
+from federated.device.gate import Order
 from federated.device.log import PrivateLog
+from federated.device.memory import ChoiceMemory, SeenChoice
+from federated.device.training import LocalTrainer
 from federated.device.vector_cache import VectorCache
 from recsys.cascade.rerank import QueryEncoder, Reranker
-from recsys.contracts.bundle import DEVICE_TOWER_FILE, EMBEDDINGS_FILE, QUERY_TOWER_FILE, QUERY_TOWER_INT8_FILE
+from recsys.config.federated import DeviceSettings, PersonalSettings
+from recsys.contracts.bundle import (
+    DEVICE_TOWER_FILE,
+    DEVICE_TRAINING_FILE,
+    EMBEDDINGS_FILE,
+    QUERY_TOWER_FILE,
+    QUERY_TOWER_INT8_FILE,
+)
 from recsys.contracts.embeddings import EmbeddingSnapshot
 from recsys.contracts.events import Action, Event, Surface
 from recsys.contracts.feed import Candidate, FeedResponse
@@ -162,3 +172,95 @@ def test_new_vectors_are_used_as_soon_as_they_are_here(device, snapshot):
     before = device.query()
     device.cache.replace(EmbeddingSnapshot(snapshot.item_ids, snapshot.vectors[::-1].copy()))
     assert not np.allclose(device.query(), before)
+
+
+def use(device, snapshot, choose, count=24):
+    """From lists of 12, each drawn anew, the person takes the place that `choose` names of the cloud's order."""
+    rng = np.random.default_rng(3)
+    for number in range(count):
+        response = answer([snapshot.item_ids[place] for place in rng.choice(len(snapshot.item_ids), 12, replace=False)])
+        device.rerank(response)
+        device.record(tap(response.candidates[choose].item_id, number))
+
+
+def learn(device, bundle, **personal):
+    settings = PersonalSettings(learning_rate=0.3, local_epochs=30, **{"fallback": "cloud", **personal})
+    return device.learn(bundle.read_bytes(DEVICE_TRAINING_FILE), DeviceSettings(), settings, np.random.default_rng(0))
+
+
+def test_a_device_learns_from_the_lists_that_its_person_chose_from(device, bundle, snapshot):
+    use(device, snapshot, choose=-1)
+    assert len(device.memory) > 15  # some lists hold nothing new at that place
+    update = learn(device, bundle)
+    assert update.losses[-1] < update.losses[0] / 2
+    assert device.order is Order.PERSONAL
+    response = answer(snapshot.item_ids[50:62])
+    device.log = PrivateLog("ada")
+    assert ids(device.rerank(response))[0] in snapshot.item_ids[58:62]
+
+
+def test_where_the_cloud_is_always_right_the_device_keeps_its_order(device, bundle, snapshot):
+    use(device, snapshot, choose=0)
+    learn(device, bundle)
+    assert device.order is Order.CLOUD
+    response = answer(["new b", *snapshot.item_ids[50:62]])
+    chosen = set(device.log.positives())
+    assert ids(device.rerank(response)) == [item_id for item_id in ids(response.candidates) if item_id not in chosen]
+
+
+def test_a_device_that_has_seen_nothing_keeps_the_clouds_order(device, bundle):
+    start = learn(device, bundle).weights
+    np.testing.assert_array_equal(start, LocalTrainer(bundle.read_bytes(DEVICE_TRAINING_FILE)).start)
+    assert device.order is Order.CLOUD
+
+
+def test_a_device_that_has_seen_nothing_keeps_the_global_tower_where_that_is_the_usual_one(device, bundle):
+    learn(device, bundle, fallback="global")
+    assert device.order is Order.GLOBAL
+
+
+def test_only_choices_out_of_a_list_are_kept(device, snapshot):
+    device.rerank(answer(snapshot.item_ids[:5]))
+    device.record(tap(snapshot.item_ids[9], 1))
+    device.record(tap(snapshot.item_ids[1], 2, Action.IMPRESSION))
+    assert len(device.memory) == 0
+    device.record(tap(snapshot.item_ids[1], 3))
+    device.record(tap(snapshot.item_ids[1], 3))
+    assert len(device.memory) == 1
+
+
+def test_what_is_kept_outlives_a_change_of_the_vectors(device, snapshot):
+    device.record(tap(snapshot.item_ids[7], 0))
+    device.rerank(answer([*snapshot.item_ids[:3], "gone"]))
+    device.record(tap(snapshot.item_ids[1], 1))
+    kept = list(snapshot.item_ids[1:])
+    device.cache.replace(EmbeddingSnapshot(tuple(kept), snapshot.vectors[1:]))
+    (choice,) = device.memory.choices(device.cache, device.encoder)
+    assert choice.candidates.tolist() == [1, 2]
+    assert choice.cloud_scores.tolist() == [-1.0, -2.0]
+    assert (choice.item_index, choice.history.tolist()) == (1, [7])
+    np.testing.assert_array_equal(choice.query, device.encoder.encode(snapshot.vectors[7:8]))
+
+
+def test_a_choice_whose_item_has_no_vector_any_more_makes_no_example(device, snapshot):
+    device.rerank(answer(snapshot.item_ids[:3]))
+    device.record(tap(snapshot.item_ids[0], 1))
+    device.cache.replace(EmbeddingSnapshot(snapshot.item_ids[1:], snapshot.vectors[1:]))
+    assert list(device.memory.choices(device.cache, device.encoder)) == []
+
+
+def test_a_full_memory_forgets_the_oldest():
+    memory = ChoiceMemory(max_choices=2)
+    for item_id in ("a", "b", "c"):
+        memory.keep(SeenChoice(item_id, (), ()))
+    assert len(memory) == 2
+
+
+def test_what_was_chosen_before_is_not_shown_and_so_in_no_list_that_is_kept(device, snapshot):
+    device.record(tap(snapshot.item_ids[0], 0))
+    device.rerank(answer(snapshot.item_ids[:3]))
+    device.record(tap(snapshot.item_ids[0], 1))
+    assert len(device.memory) == 0
+    device.record(tap(snapshot.item_ids[1], 2))
+    (choice,) = device.memory.choices(device.cache, device.encoder)
+    assert choice.candidates.tolist() == [2, 3]

@@ -21,6 +21,12 @@ def test_vectors_come_in_the_order_of_the_ids_and_unknown_ones_are_left_out():
     assert cache.vectors(["b", "x", "a"]).tolist() == [[2, 2], [1, 1]]
 
 
+def test_a_row_of_the_table_is_the_vector_of_its_id_and_row_0_is_nobodys():
+    cache = VectorCache(OLD)
+    assert cache.indexes(["b", "x", "a"]).tolist() == [2, 0, 1]
+    assert cache.table().tolist() == [[0, 0], [1, 1], [2, 2]]
+
+
 def test_no_ids_give_no_vectors_of_the_right_length():
     assert VectorCache(OLD).vectors([]).shape == (0, 2)
     assert VectorCache(OLD).has([]).shape == (0,)

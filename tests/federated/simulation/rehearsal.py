@@ -2,6 +2,8 @@
 the process, and must be killed.
 
     python -m tests.federated.simulation.rehearsal federate WORKSPACE [KILL_AFTER_ROUND]
+    python -m tests.federated.simulation.rehearsal idle WORKSPACE
+    python -m tests.federated.simulation.rehearsal secret WORKSPACE
     python -m tests.federated.simulation.rehearsal examine WORKSPACE
     python -m tests.federated.simulation.rehearsal interrupt WORKSPACE
 """
@@ -16,13 +18,23 @@ import threading
 import time
 from pathlib import Path
 
-from recsys.config.federated import DeviceSettings, FederatedSettings, RoundSettings
+from recsys.config.federated import (
+    DeviceSettings,
+    FederatedSettings,
+    PrivacySettings,
+    ReleaseSettings,
+    RoundSettings,
+)
 from recsys.errors import FederationError
 from recsys.storage.workspace import Workspace
 
 SETTINGS = FederatedSettings(
     device=DeviceSettings(num_candidates=16, max_examples=8, batch_size=4, local_epochs=2),
     rounds=RoundSettings(num_rounds=4, clients_per_round=6, validation_users=10),
+    release=ReleaseSettings(tolerance=0.1),  # ten people are too few for a narrow interval
+)
+SECRET = SETTINGS.model_copy(
+    update={"privacy": PrivacySettings(epsilon=8.0), "release": ReleaseSettings(publish_anyway=True)}
 )
 SEED = 5
 
@@ -50,6 +62,36 @@ def run_federation(workspace: Workspace, kill_after_round: int | None) -> dict:
     return federate(workspace, SETTINGS, SEED, Killer(kill_after_round)).to_json()
 
 
+def idle(workspace: Workspace) -> list:
+    """Rounds that move next to nothing, judged; the same to be published anyway; private ones, and what stops them."""
+    from federated.simulation.program import federate
+
+    rounds = SETTINGS.rounds.model_copy(update={"server_learning_rate": 1e-6})
+    still = SETTINGS.model_copy(update={"rounds": rounds})
+    heedless = still.model_copy(update={"release": ReleaseSettings(publish_anyway=True)})
+    reports = [federate(workspace, settings, SEED, Killer(None)).to_json() for settings in (still, heedless)]
+    return [*reports, fail_in_secret(workspace)]
+
+
+def fail_in_secret(workspace: Workspace) -> str:
+    """Returns why private rounds do not start."""
+    from federated.simulation.program import federate
+
+    try:
+        federate(workspace, SECRET, SEED, Killer(None))
+    except FederationError as error:
+        return str(error)
+    return ""
+
+
+def keep_secret(workspace: Workspace) -> dict:
+    """Private rounds, released whatever they are worth; then more of them, for which nothing is left."""
+    from federated.simulation.program import federate
+
+    first = federate(workspace, SECRET, SEED, Killer(None)).to_json()
+    return {**first, "error": fail_in_secret(workspace)}
+
+
 def examine(workspace: Workspace) -> dict:
     """Compares one packed round with the same arithmetic in plain Keras, shuffles clients, kills the worker."""
     import numpy as np
@@ -70,7 +112,7 @@ def examine(workspace: Workspace) -> dict:
 
     cloud = CloudModel.load(BundleRegistry(workspace).current())
     population = Population(workspace, cloud.catalogue)
-    clients = Clients(cloud, population, SETTINGS.device, SEED, frozenset())
+    clients = Clients(cloud, population, SETTINGS.device, SEED)
     examples = clients.examples(sorted(population.count_positives("private"))[:6])
     tower = build_device_tower(cloud.manifest.dim, SETTINGS.device)
     start = [weight.numpy() for weight in tower.trainable_weights]
@@ -91,6 +133,7 @@ def examine(workspace: Workspace) -> dict:
         output = process.next(initial, datasets)
         averaged = process.get_model_weights(output.state).trainable
         shuffled = process.get_model_weights(process.next(initial, datasets[::-1]).state).trainable
+        by_devices = average_by_litert(tower, start, examples, cloud.vectors)
         expected = average_by_hand(tower, start, examples, cloud.vectors)
         (child,) = psutil.Process(worker.warden.pid).children()
         threading.Timer(0.3, child.kill).start()
@@ -101,6 +144,7 @@ def examine(workspace: Workspace) -> dict:
         "shapes": [list(weight.shape) for weight in averaged] == [list(weight.shape) for weight in start],
         "moved": float(max(np.abs(a - b).max() for a, b in zip(averaged, start, strict=True))),
         "off_by": float(max(np.abs(a - b).max() for a, b in zip(averaged, expected, strict=True))),
+        "devices_off_by": float(max(np.abs(a - b).max() for a, b in zip(averaged, by_devices, strict=True))),
         "order_moves": float(max(np.abs(a - b).max() for a, b in zip(averaged, shuffled, strict=True))),
         "num_examples": int(output.metrics["client_work"]["train"]["num_examples"]),
         "expected_examples": sum(map(len, examples)) * SETTINGS.device.local_epochs,
@@ -152,6 +196,23 @@ def average_by_hand(tower, start, examples, vectors) -> list:
     return [array / weight for array in total]
 
 
+def average_by_litert(tower, start, examples, vectors) -> list:
+    """The same mean, each client being trained by the interpreter of a device."""
+    import numpy as np
+
+    from federated.device.training import LocalTrainer
+    from recsys.models.device_export import export_device_training
+
+    trainer = LocalTrainer(export_device_training(tower, SETTINGS.device))
+    local = [
+        trainer.train(client, vectors, SETTINGS.device.learning_rate, SETTINGS.device.local_epochs).weights
+        for client in examples
+    ]
+    mean = np.average(local, axis=0, weights=[len(client) for client in examples])
+    ends = np.cumsum([array.size for array in start])[:-1]
+    return [part.reshape(array.shape) for part, array in zip(np.split(mean, ends), start, strict=True)]
+
+
 def interrupt(workspace: Workspace) -> None:
     """Runs rounds without end until Ctrl-C comes, which it sends itself in the middle of one."""
     from federated.simulation.program import federate
@@ -171,5 +232,6 @@ if __name__ == "__main__":
         interrupt(place)
     else:
         kill_after = int(sys.argv[3]) if len(sys.argv) > 3 else None
-        result = examine(place) if verb == "examine" else run_federation(place, kill_after)
-        sys.stdout.write(json.dumps(result) + "\n")
+        verbs = {"federate": lambda: run_federation(place, kill_after), "idle": lambda: idle(place)}
+        verbs["secret"] = lambda: keep_secret(place)
+        sys.stdout.write(json.dumps(verbs.get(verb, lambda: examine(place))()) + "\n")

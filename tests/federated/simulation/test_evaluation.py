@@ -4,12 +4,15 @@ import numpy as np
 import pytest
 
 from federated.simulation import replay_pool
+from federated.simulation.arms import ARMS, GATED, LOCAL, RERANKED
 from federated.simulation.evaluation import evaluate
-from federated.simulation.replay import ARMS
+from recsys.config.federated import FederatedSettings, PersonalSettings
 from recsys.errors import BundleError, WorkspaceError
 from recsys.storage.registry import BundleRegistry
 from recsys.storage.workspace import Workspace
 from tests.bundles import bundled_workspace  # noqa: F401
+
+SETTINGS = FederatedSettings()
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +47,11 @@ def test_the_number_of_processes_changes_nothing(bundled_workspace, monkeypatch)
     monkeypatch.setattr(replay_pool, "CHUNK_USERS", 7)
     bundle = BundleRegistry(bundled_workspace).current()
     alone, crew = (
-        [replay for *_, latest in replay_pool.replay_all(bundled_workspace, bundle, 20, 0, number) for replay in latest]
+        [
+            replay
+            for *_, latest in replay_pool.replay_all(bundled_workspace, bundle, SETTINGS, 20, 0, number)
+            for replay in latest
+        ]
         for number in (1, 2)
     )
     assert alone == crew
@@ -53,6 +60,33 @@ def test_the_number_of_processes_changes_nothing(bundled_workspace, monkeypatch)
 def test_the_share_harmed_is_the_share_of_users_with_a_lower_value(evaluation):
     ndcg = evaluation.user_ndcg
     assert evaluation.harmed["cloud_device"] == np.mean(ndcg["cloud_device"] < ndcg["cloud_only"])
+
+
+@pytest.mark.parametrize(("table", "pairs"), [("reranking", RERANKED), ("personalisation", LOCAL)])
+def test_harm_is_counted_against_the_same_lists_in_another_order(table, pairs, evaluation):
+    ndcg, harms = evaluation.user_ndcg, getattr(evaluation, table)
+    assert set(harms) == set(pairs)
+    for arm, base in pairs.items():
+        harm, change = harms[arm], ndcg[arm] - ndcg[base]
+        assert harm.against == base
+        assert harm.share_harmed.mean == np.mean(change < 0)
+        assert harm.share_helped.mean == np.mean(change > 0)
+        assert harm.worst_tenth.mean == pytest.approx(np.sort(change)[: max(1, round(len(change) / 10))].mean())
+
+
+def test_the_gated_arms_tell_to_how_many_they_show_each_order(evaluation):
+    for arm in GATED.values():
+        assert sum(evaluation.reranking[arm].orders.values()) == pytest.approx(1.0)
+        assert list(evaluation.reranking[arm].orders) == ["cloud", "global", "personal"]
+    assert evaluation.reranking["cloud_device"].orders == {}
+
+
+@pytest.mark.parametrize(("fallback", "usual"), [("cloud", RERANKED), ("global", LOCAL)])
+def test_a_gate_that_nothing_passes_leaves_the_usual_order(fallback, usual, bundled_workspace):  # noqa: F811
+    closed = SETTINGS.model_copy(update={"personal": PersonalSettings(margin=1e6, fallback=fallback)})
+    ndcg = evaluate(bundled_workspace, seed=0, settings=closed, max_users=10).user_ndcg
+    for arm in GATED.values():
+        np.testing.assert_array_equal(ndcg[arm], ndcg[usual[arm]])
 
 
 def test_a_sample_of_users_is_judged_on_request(bundled_workspace):  # noqa: F811

@@ -15,8 +15,13 @@ import pytest
 from federated.simulation.program import federate, run_name
 from federated.simulation.worker import run_worker
 from recsys.cascade.rerank import Reranker
-from recsys.config.federated import FederatedSettings
-from recsys.contracts.bundle import DEVICE_TOWER_FILE, DEVICE_WEIGHTS_FILE
+from recsys.config.federated import FederatedSettings, PrivacySettings, ReleaseSettings
+from recsys.contracts.bundle import (
+    DEVICE_TOWER_FILE,
+    DEVICE_TOWER_INT8_FILE,
+    DEVICE_TRAINING_FILE,
+    DEVICE_WEIGHTS_FILE,
+)
 from recsys.errors import BundleError, WorkspaceError
 from recsys.storage.registry import BundleRegistry
 from recsys.storage.workspace import Workspace
@@ -26,7 +31,7 @@ from tests.federated.simulation.rehearsal import SETTINGS
 ROOT = Path(__file__).parents[3]
 
 
-def rehearse(*arguments, timeout_s=180):
+def rehearse(*arguments, timeout_s=600):
     """Runs a rehearsal with its output in pipes, which only close once nothing holds them any more."""
     return subprocess.run(
         [sys.executable, "-m", "tests.federated.simulation.rehearsal", *map(str, arguments)],
@@ -84,7 +89,7 @@ def test_a_run_publishes_a_bundle_with_another_device_tower_and_all_else_as_it_w
     changed = {
         name for name, entry in published.manifest.files.items() if base.manifest.files[name].sha256 != entry.sha256
     }
-    assert changed == {DEVICE_TOWER_FILE, DEVICE_WEIGHTS_FILE}
+    assert changed == {DEVICE_TOWER_FILE, DEVICE_TOWER_INT8_FILE, DEVICE_TRAINING_FILE, DEVICE_WEIGHTS_FILE}
     assert set(published.manifest.files) == set(base.manifest.files)
 
 
@@ -107,14 +112,86 @@ def test_the_report_tells_every_round_and_both_arms(copies, report):
     assert [metrics["round_number"] for metrics in report["rounds"]] == [1, 2, 3, 4]
     assert all(0 < metrics["num_clients"] <= 6 for metrics in report["rounds"])
     assert all(metrics["num_examples"] > 0 and np.isfinite(metrics["loss"]) for metrics in report["rounds"])
-    assert set(report["arms"]) == {"before", "after"}
+    assert set(report["arms"]) == {"cloud_only", "before", "after"}
     assert set(report["arms"]["after"]["ndcg_at_10"]) == {"mean", "low", "high"}
-    assert set(report["differences"]) == {"after-before"}
+    assert set(report["differences"]) == {"after-cloud_only", "after-before"}
     assert report["arms"]["after"]["ndcg_at_10"]["mean"] == pytest.approx(report["rounds"][-1]["ndcg_at_10"])
     assert report["num_validation_users"] == 10
     assert report["bytes_up"] == report["bytes_down"] + 4
     lines = (copies[0].federated / report["run"] / "rounds.jsonl").read_text().splitlines()
     assert [json.loads(line) for line in lines] == report["rounds"]
+
+
+@pytest.mark.federation
+def test_a_first_tower_that_beats_the_order_of_the_cloud_alone_is_released(report):
+    release = report["release"]
+    assert release["is_better"]
+    assert release["is_released"]
+    assert release["compared_with"] == "cloud_only"
+    assert release["difference"] == report["differences"]["after-cloud_only"]["ndcg_at_10"]
+    assert release["difference"]["mean"] > 0
+    assert release["reason"].startswith("Released: NDCG@10 of 10 held-out people is +")
+
+
+@pytest.fixture(scope="module")
+def idle(copies, report):
+    """What becomes of rounds that move next to nothing of the tower which was released before."""
+    place = copies[0].root.with_name("idle")
+    shutil.copytree(copies[0].root, place)
+    done = rehearse("idle", place)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return [Workspace(place), done.stderr, *json.loads(done.stdout)]
+
+
+@pytest.mark.federation
+def test_a_tower_that_is_no_better_than_the_current_one_is_not_released(report, idle):
+    _, told, refused, _, _ = idle
+    assert refused["version"] is None
+    assert refused["base_version"] == report["version"]
+    release = refused["release"]
+    assert not release["is_better"]
+    assert not release["is_released"]
+    assert release["compared_with"] == "before"
+    assert release["difference"] == refused["differences"]["after-before"]["ndcg_at_10"]
+    assert refused["arms"]["before"] == report["arms"]["after"]
+    assert release["reason"] == (
+        "Not released: NDCG@10 of 10 held-out people is +0.0000 (+0.0000 to +0.0000) against the current tower; "
+        "a release needs a mean above 0 and an interval from -0.1 up."
+    )
+    assert f"note: {release['reason']}" in told
+
+
+@pytest.mark.federation
+def test_a_tower_that_was_trained_without_a_promise_is_no_start_for_one(idle):
+    assert "got one that was trained without: no epsilon can be promised of it" in idle[-1]
+
+
+@pytest.mark.federation
+def test_the_same_rounds_are_published_when_that_is_wanted_anyway(idle):
+    place, told, refused, forced, _ = idle
+    assert "Going on after round 4" in told
+    assert forced["rounds"] == refused["rounds"]
+    assert not forced["release"]["is_better"]
+    assert forced["release"]["is_released"]
+    assert forced["release"]["reason"].startswith("Released anyway: ")
+    current = BundleRegistry(place).current().manifest
+    assert (current.version, current.parent) == (forced["version"], refused["base_version"])
+
+
+@pytest.mark.federation
+def test_private_rounds_spend_what_they_may_and_no_more(bundled_workspace, tmp_path):  # noqa: F811
+    place = tmp_path / "workspace"
+    shutil.copytree(bundled_workspace.root, place)
+    done = rehearse("secret", place)
+    assert done.returncode == 0, done.stderr[-3000:]
+    secret = json.loads(done.stdout)
+    spent = [metrics["epsilon"] for metrics in secret["rounds"]]
+    assert spent == sorted(spent)
+    assert 7.9 < spent[-1] <= secret["privacy"]["epsilon"] == 8.0
+    assert secret["privacy"]["num_people"] * secret["privacy"]["sampling_rate"] == pytest.approx(6)
+    metrics = BundleRegistry(Workspace(place)).current().manifest.metrics
+    assert (metrics["device_epsilon"], metrics["device_delta"]) == (8.0, 1e-5)
+    assert "Expected a device tower that has spent less than epsilon 8, got 8." in secret["error"]
 
 
 @pytest.mark.federation
@@ -161,6 +238,11 @@ def test_one_round_equals_federated_averaging_by_hand(findings):
 
 
 @pytest.mark.federation
+def test_devices_that_train_by_litert_send_what_the_clients_of_the_simulation_send(findings):
+    assert findings["devices_off_by"] < 1e-5
+
+
+@pytest.mark.federation
 def test_the_order_of_clients_does_not_move_the_result(findings):
     assert findings["order_moves"] < 1e-5
 
@@ -185,6 +267,12 @@ def test_a_run_is_named_by_what_decides_a_round():
     longer = SETTINGS.model_copy(update={"rounds": SETTINGS.rounds.model_copy(update={"num_rounds": 99})})
     wider = SETTINGS.model_copy(update={"rounds": SETTINGS.rounds.model_copy(update={"clients_per_round": 7})})
     assert run_name("0001-a", longer, 5) == name
+    heedless = SETTINGS.model_copy(update={"release": ReleaseSettings(tolerance=0.5, publish_anyway=True)})
+    assert run_name("0001-a", heedless, 5) == name
+    secret, longer_secret = (
+        plan.model_copy(update={"privacy": PrivacySettings(epsilon=1.0)}) for plan in (SETTINGS, longer)
+    )
+    assert len({name, run_name("0001-a", secret, 5), run_name("0001-a", longer_secret, 5)}) == 3
     others = {run_name("0002-a", SETTINGS, 5), run_name("0001-a", wider, 5), run_name("0001-a", SETTINGS, 6)}
     assert len({name, *others}) == 4
 

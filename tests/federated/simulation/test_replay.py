@@ -1,13 +1,19 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from federated.device.gate import Order
+from federated.device.personal import PersonalTower
+from federated.simulation.arms import ARMS
+from federated.simulation.personal import Personaliser
 from federated.simulation.population import Population
-from federated.simulation.replay import ARMS, HELDOUT, Replayer, UserLog, _full_rank, _slates
+from federated.simulation.replay import HELDOUT, Replayer, UserLog, _full_rank, _slates
 from recsys.cascade.cloud import CloudModel
-from recsys.cascade.rerank import Reranker
-from recsys.contracts.bundle import DEVICE_TOWER_FILE
+from recsys.config.federated import FederatedSettings
+from recsys.contracts.bundle import DEVICE_TRAINING_FILE
 from recsys.contracts.events import ACTION_CODES
 from recsys.metrics.ranking import MISSED
 from recsys.storage.registry import BundleRegistry
@@ -35,7 +41,9 @@ def build_log(rows: list[tuple[int, int, int, int]]) -> UserLog:
 def population_and_replayer(bundled_workspace):  # noqa: F811
     bundle = BundleRegistry(bundled_workspace).current()
     cloud = CloudModel.load(bundle)
-    replayer = Replayer(cloud, Reranker(bundle.read_bytes(DEVICE_TOWER_FILE)), None, 100)
+    settings = FederatedSettings()
+    tower = PersonalTower(bundle.read_bytes(DEVICE_TRAINING_FILE), cloud.vectors, settings.device, settings.personal)
+    replayer = Replayer(cloud, tower, Personaliser(cloud, tower, settings, 0).personalise, None, 100)
     return Population(bundled_workspace, cloud.catalogue), replayer
 
 
@@ -69,6 +77,45 @@ def test_what_comes_after_an_event_does_not_change_its_ranks(population_and_repl
     whole, cut = replayer.replay(log), replayer.replay(shorter)
     for arm, ranks in cut.ranks.items():
         assert ranks == whole.ranks[arm][: len(ranks)]
+
+
+@pytest.mark.parametrize(
+    ("order", "stale", "fresh"),
+    [
+        (Order.CLOUD, "cloud_only", "cloud_query"),
+        (Order.GLOBAL, "cloud_device", "full_loop"),
+        (Order.PERSONAL, "cloud_personal", "loop_personal"),
+    ],
+)
+def test_the_gated_arms_show_the_order_that_the_gate_chose(population_and_replayer, order, stale, fresh):
+    population, replayer = population_and_replayer
+    fixed = replace(replayer, personalise=lambda log: replayer.personalise(log) and {False: order, True: order})
+    for log in population.logs(population.user_ids[:5]):
+        replay = fixed.replay(log)
+        assert replay.ranks.get("cloud_gated") == replay.ranks.get(stale)
+        assert replay.ranks.get("loop_gated") == replay.ranks.get(fresh)
+        assert replay.orders == ({"cloud_gated": order, "loop_gated": order} if replay.surfaces else {})
+
+
+def test_the_order_of_people_does_not_matter_to_their_own_towers(population_and_replayer):
+    population, replayer = population_and_replayer
+    logs = list(population.logs(population.user_ids[:6]))
+    forth, back = [replayer.replay(log) for log in logs], [replayer.replay(log) for log in logs[::-1]][::-1]
+    assert forth == back
+    assert any(replay.ranks["cloud_personal"] != replay.ranks["cloud_device"] for replay in forth if replay.ranks)
+
+
+def test_the_held_out_period_decides_nothing(population_and_replayer):
+    population, replayer = population_and_replayer
+    for log in population.logs(population.user_ids[:6]):
+        kept = log.parts != HELDOUT
+        shorter = UserLog(
+            log.user_id,
+            log.tier,
+            *(getattr(log, name)[kept] for name in ("item_indexes", "actions", "surfaces", "timestamps_ms", "parts")),
+        )
+        whole = replayer.personalise(log)
+        assert replayer.personalise(shorter) == whole
 
 
 def test_slates_end_where_the_person_pauses_for_half_an_hour():

@@ -86,11 +86,22 @@ def trained(tmp_path_factory):
     return folder, train(examples, folder)
 
 
+def test_a_device_tower_with_weights_that_are_given_is_the_one_that_had_them(trained, tmp_path):
+    folder, _ = trained
+    weights = (folder / "device" / "device_tower.npz").read_bytes()
+    make_device_tower(tmp_path / "again", SETTINGS.retrieval.dim, DEVICE, 9, weights)
+    make_device_tower(tmp_path / "other", SETTINGS.retrieval.dim, DEVICE, 9)
+    assert files_of(tmp_path / "again") == files_of(folder / "device")
+    assert files_of(tmp_path / "other") != files_of(folder / "device")
+
+
 def test_training_writes_what_a_bundle_needs_and_its_metrics(trained):
     folder, metrics = trained
     assert sorted(files_of(folder)) == [
         "device/device_tower.npz",
         "device/device_tower.tflite",
+        "device/device_tower_int8.tflite",
+        "device/device_tower_training.tflite",
         "ranker/ranker.npz",
         "ranker/ranker.tflite",
         "retrieval/item_tower.tflite",

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from recsys.errors import ContractError
-from recsys.metrics.intervals import bootstrap_mean, compare
+from recsys.metrics.intervals import bootstrap_lowest, bootstrap_mean, compare
 
 
 def test_equal_users_have_an_interval_without_width():
@@ -27,6 +27,18 @@ def test_users_without_a_value_are_left_out():
 def test_no_user_at_all_is_refused():
     with pytest.raises(ContractError, match="at least one user, got none"):
         bootstrap_mean(np.asarray([np.nan]), seed=0)
+
+
+def test_the_lowest_tenth_is_the_mean_of_those_below_all_others():
+    values = np.concatenate([np.full(90, 1.0), np.full(6, -1.0), np.full(4, -2.0)])
+    interval = bootstrap_lowest(values, 0.1, seed=0)
+    assert interval.mean == pytest.approx((6 * -1.0 + 4 * -2.0) / 10)
+    assert interval.low < interval.mean < interval.high
+    assert interval.high < 1.0
+
+
+def test_of_few_users_the_lowest_is_at_least_one():
+    assert bootstrap_lowest(np.asarray([3.0, np.nan, 1.0, 2.0]), 0.1, seed=0).mean == 1.0
 
 
 def test_differences_are_paired_per_user():

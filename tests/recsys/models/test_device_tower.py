@@ -3,7 +3,7 @@ import tensorflow as tf
 
 from recsys.config.federated import DeviceSettings
 from recsys.features.history import standardise
-from recsys.models.device_tower import build_device_tower
+from recsys.models.device_tower import build_device_tower, is_untrained
 from recsys.models.losses import listwise_loss
 from tests.recsys.models.conftest import DEVICE, DIM
 
@@ -36,6 +36,14 @@ def test_equal_seeds_give_equal_towers():
     first, again, other = (build_device_tower(DIM, DEVICE, seed).get_weights() for seed in (3, 3, 4))
     assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
     assert not all(np.array_equal(a, b) for a, b in zip(first, other, strict=True))
+
+
+def test_a_tower_is_untrained_whatever_its_seed_until_a_weight_that_no_seed_draws_has_moved(device_tower):
+    assert is_untrained(device_tower, DIM, DEVICE)
+    device_tower.get_layer("hidden_0").kernel.assign_add(tf.ones((5 + 2 * DIM, 7)))
+    assert is_untrained(device_tower, DIM, DEVICE)
+    device_tower.get_layer("hidden_0").bias.assign_add([0, 0, 0, 1e-6, 0, 0, 0])
+    assert not is_untrained(device_tower, DIM, DEVICE)
 
 
 def test_lists_do_not_influence_each_other(device_tower, shuffle_weights, rng):

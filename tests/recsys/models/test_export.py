@@ -1,4 +1,4 @@
-"""The law of every exported tower: it equals the Keras tower, for lists of any length, with built-in operations."""
+"""The law of the cloud's exported towers: each equals the Keras tower, for any length, with built-in operations."""
 
 import numpy as np
 import pytest
@@ -7,19 +7,12 @@ import tensorflow as tf
 from recsys.features.catalogue import MAX_CATEGORIES
 from recsys.features.ranking import RANKING_FEATURES
 from recsys.features.tasks import TASKS
-from recsys.models.device_tower import build_device_tower
-from recsys.models.export import (
-    INT8_BOUND,
-    export_device_tower,
-    export_item_tower,
-    export_query_tower,
-    export_ranker,
-)
+from recsys.models.export import INT8_BOUND, export_item_tower, export_query_tower, export_ranker
 from recsys.models.item_tower import ItemTower
 from recsys.models.query_tower import QueryTower
 from recsys.models.ranker import Ranker
 from recsys.runtime.tower import Tower
-from tests.recsys.models.conftest import DEVICE, DIM, HISTORY_LENGTH, NUM_CATEGORIES, NUM_ITEMS, RANKER
+from tests.recsys.models.conftest import DIM, HISTORY_LENGTH, NUM_CATEGORIES, NUM_ITEMS, RANKER
 
 
 def normal(rng, *shape):
@@ -48,13 +41,6 @@ def ranker_inputs(rng, count):
     return {"query": normal(rng, 1, DIM), "candidates": normal(rng, 1, count, DIM), "features": features}
 
 
-def device_inputs(rng, count):
-    length = DEVICE.history_length
-    history = {"history": normal(rng, 1, length, DIM), "history_mask": mask(length, count % (length + 1))}
-    lists = {"candidates": normal(rng, 1, count, DIM), "cloud_scores": normal(rng, 1, count)}
-    return {**lists, "query": normal(rng, 1, DIM), **history}
-
-
 CASES = {
     "item_tower": (export_item_tower, "embed", "vector", item_inputs, lambda tower, given: tower(**given)),
     "query_tower": (
@@ -66,7 +52,6 @@ CASES = {
     ),
     "ranker": (export_ranker, "rank", "score", ranker_inputs, lambda ranker, given: ranker(given)),
     "multi_task_ranker": (export_ranker, "rank", "score", ranker_inputs, lambda ranker, given: ranker(given)),
-    "device_tower": (export_device_tower, "rerank", "score", device_inputs, lambda tower, given: tower(given)["score"]),
 }
 
 
@@ -99,7 +84,6 @@ def test_equal_towers_give_equal_bytes(name, request):
         "query_tower": lambda: QueryTower(DIM, HISTORY_LENGTH, num_blocks=1, num_heads=2),
         "ranker": lambda: Ranker(DIM, RANKER),
         "multi_task_ranker": lambda: Ranker(DIM, RANKER, TASKS),
-        "device_tower": lambda: build_device_tower(DIM, DEVICE, seed=3),
     }[name]
     exports = []
     for _ in range(2):

@@ -23,7 +23,7 @@ def test_the_manifest_is_the_signed_one(client, bundle, bundled_workspace):
 def test_a_device_downloads_its_towers_by_the_list_and_they_run(client):
     files = client.get("/v1/bundle").json()["device_files"]
     assert [file["name"] for file in files] == list(DEVICE_FILES)
-    for file, signature in zip(files, ("encode", "encode", "rerank"), strict=True):
+    for file, signature in zip(files, ("encode", "encode", "rerank", "rerank", "infer"), strict=True):
         response = client.get(file["url"])
         assert response.status_code == 200
         assert response.headers["content-type"] == "application/octet-stream"
@@ -66,6 +66,7 @@ def test_nothing_but_device_files_can_be_had(client, name):
 def test_a_refused_file_names_those_that_there_are(client):
     problem = problem_of(client.get("/v1/bundle/files/ranker.tflite"), 404)
     assert problem["detail"] == (
-        "Expected a file out of query_tower.tflite, query_tower_int8.tflite, device_tower.tflite, got another name."
+        "Expected a file out of query_tower.tflite, query_tower_int8.tflite, device_tower.tflite, "
+        "device_tower_int8.tflite, device_tower_training.tflite, got another name."
     )
     assert problem["type"] == "urn:tandem:problem:unknown-file"

@@ -23,6 +23,7 @@ from federated.simulation.model import to_dataset as to_stock
 from federated.simulation.packed.cohort import cut_cohort, to_dataset
 from federated.simulation.packed.device_tower import PackedDeviceTower, example_fields, to_fields
 from federated.simulation.packed.parts import build_upload, compose, start_from_zeros
+from federated.simulation.packed.private import Mechanism
 from federated.simulation.packed.store import hold_store, write_table
 from federated.simulation.packed.training import LocalTraining
 from federated.simulation.population import Population
@@ -72,6 +73,41 @@ def sent_up(training) -> list[list[int]]:
     return [spec.shape.as_list() for spec in tf.nest.flatten(specs)]
 
 
+def compare_private(tower, columns, vectors, start, packs, datasets) -> dict:
+    """Private rounds without noise beside TFF's own, and with noise twice."""
+    silent = Mechanism(
+        noise_multiplier=0.0,
+        mean_cohort=len(datasets) + 3.0,  # more were expected than came
+        first_clip_norm=CLIP_NORM,
+        unclipped_share=0.3,
+        clip_learning_rate=0.9,
+        seed=SEED,
+    )
+    aggregator = tff.aggregators.DifferentiallyPrivateFactory.gaussian_adaptive(
+        0.0, silent.mean_cohort, CLIP_NORM, silent.unclipped_share, silent.clip_learning_rate, 0.0
+    )
+    stock = tff.learning.algorithms.build_unweighted_fed_avg(
+        model_builder(vectors, DEVICE),
+        tff.learning.optimizers.build_sgdm(DEVICE.learning_rate),
+        tff.learning.optimizers.build_sgdm(0.7),
+        model_aggregator=aggregator,
+        loop_implementation=tff.learning.LoopImplementation.DATASET_ITERATOR,
+    )
+    plan = settings_of("fed_avg", 0.0)
+    quiet, measured = run(build_process(tower, columns, plan, silent), start, packs)
+    loud = build_process(tower, columns, plan, replace(silent, noise_multiplier=1.0))
+    once, again = (run(loud, start, packs)[0] for _ in range(2))
+    alone, _ = run(loud, start, [])
+    return {
+        "off_by": max(map(distance, quiet, run(stock, start, datasets)[0])),
+        "moved": distance(quiet[-1], start),
+        "num_clipped": [one["num_clipped"] for one in measured],
+        "noise_moves": distance(once[-1], quiet[-1]),
+        "again_off_by": max(map(distance, once, again)),
+        "without_anybody_moved": distance(alone[0], start),
+    }
+
+
 def repel(tower, columns, start, packs, own_prox, datasets) -> float:
     """How far TFF's own FedProx is from ours with the sign of its proximal term turned."""
     training = LocalTraining(tower, columns, DEVICE.batch_size, DEVICE.local_epochs, DEVICE.learning_rate)
@@ -84,9 +120,7 @@ def compare(workspace: Workspace) -> dict:
     population = Population(workspace, cloud.catalogue)
     examples = {
         user: own
-        for user, own in Clients(cloud, population, DEVICE, SEED, frozenset()).build(
-            sorted(population.count_positives("private"))
-        )
+        for user, own in Clients(cloud, population, DEVICE, SEED).build(sorted(population.count_positives("private")))
         if len(own)
     }
     counts = sorted(len(own) for own in examples.values())
@@ -123,6 +157,7 @@ def compare(workspace: Workspace) -> dict:
                     "stock_num_examples": stock_measured[0]["num_examples"],
                     "num_clipped": measured[0]["num_clipped"],
                 }
+            found["private"] = compare_private(packed_tower, store.columns, cloud.vectors, start, packs, datasets)
             found["tff_fed_prox_off_by_with_the_sign_turned"] = repel(
                 packed_tower, store.columns, start, packs, own_prox, datasets
             )

@@ -49,6 +49,21 @@ def test_the_bound_shortens_some_updates_and_not_others(found):
     assert abs(clipped["moved"] - found["algorithms"]["fed_avg"]["moved"]) > 1e-3
 
 
+def test_private_rounds_without_noise_equal_those_of_tff_as_the_bound_moves(found):
+    private = found["private"]
+    assert private["off_by"] < 1e-5
+    assert private["moved"] > 1e-3
+    assert 0 < private["num_clipped"][0] < len(found["counts"])
+    assert private["num_clipped"][0] != private["num_clipped"][1]
+
+
+def test_the_noise_of_a_round_is_there_without_anybody_and_the_same_when_it_is_repeated(found):
+    private = found["private"]
+    assert private["noise_moves"] > 1e-3
+    assert private["without_anybody_moved"] > 1e-3
+    assert private["again_off_by"] == 0
+
+
 def test_the_result_depends_neither_on_packs_nor_on_the_order_of_people(found):
     assert set(found["cuts"]) == {"one pack", "alone", "backwards"}
     assert max(found["cuts"].values()) < 1e-5

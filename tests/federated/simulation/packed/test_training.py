@@ -61,6 +61,27 @@ def test_each_person_is_clipped_before_anything_is_added(tmp_path):
     assert clipped["num_clipped"] == 2
 
 
+def train_alike(tmp_path, people, clip_norm):
+    with hold_store(tmp_path / "examples", FIELDS, 100) as store:
+        extents = [store.add(str(place), {"slope": np.float32(slopes)}) for place, slopes in enumerate(people)]
+        training = LocalTraining(Line(), store.columns, batch_size=2, num_epochs=1, learning_rate=0.5, clip_norm=9.0)
+        rows, counts = ([getattr(extent, name) for extent in extents] for name in ("start", "count"))
+        bound = tf.constant(clip_norm)
+        result = training.train_alike([tf.constant(0.0)], tf.constant(rows), tf.constant(counts), bound)
+    return {name: float(np.squeeze(value)) for name, value in result._asdict().items()}
+
+
+def test_where_all_count_alike_nobody_adds_more_than_the_bound(tmp_path):
+    # Updates 2.75, 3 and -0.5, whatever the number of examples.
+    alike = train_alike(tmp_path, [[1, 2, 4], [6], [-1]], clip_norm=1.0)
+    assert alike["update"] == pytest.approx(1.0 + 1.0 - 0.5)
+    assert (alike["weight"], alike["num_clipped"], alike["num_examples"]) == (3, 2, 5)
+
+
+def test_where_all_count_alike_an_update_that_is_not_finite_adds_nothing(tmp_path):
+    assert train_alike(tmp_path, [[float("nan")], [6]], clip_norm=1.0)["update"] == pytest.approx(1.0)
+
+
 def test_an_update_that_is_not_finite_counts_for_nothing(tmp_path):
     result = train(tmp_path, [[1, 2, 4], [float("nan")], [float("inf")]], clip_norm=10.0)
     assert result["update"] == pytest.approx(3 * 2.75)
