@@ -17,7 +17,7 @@ def tandem(tmp_path: Path) -> Run:
     program = Path(sys.executable).with_name("tandem")
 
     def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([program, *arguments], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+        return subprocess.run([program, *arguments], cwd=tmp_path, capture_output=True, text=True, timeout=300)
 
     return run
 
