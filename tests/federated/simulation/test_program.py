@@ -15,7 +15,7 @@ import pytest
 from federated.simulation.program import federate, run_name
 from federated.simulation.worker import run_worker
 from recsys.cascade.rerank import Reranker
-from recsys.config.federated import FederatedSettings, PrivacySettings, ReleaseSettings
+from recsys.config.federated import FederatedSettings, PersonalSettings, PrivacySettings, ReleaseSettings
 from recsys.contracts.bundle import (
     DEVICE_TOWER_FILE,
     DEVICE_TOWER_INT8_FILE,
@@ -267,8 +267,11 @@ def test_a_run_is_named_by_what_decides_a_round():
     longer = SETTINGS.model_copy(update={"rounds": SETTINGS.rounds.model_copy(update={"num_rounds": 99})})
     wider = SETTINGS.model_copy(update={"rounds": SETTINGS.rounds.model_copy(update={"clients_per_round": 7})})
     assert run_name("0001-a", longer, 5) == name
-    heedless = SETTINGS.model_copy(update={"release": ReleaseSettings(tolerance=0.5, publish_anyway=True)})
-    assert run_name("0001-a", heedless, 5) == name
+    afterwards = {
+        "release": ReleaseSettings(tolerance=0.5, publish_anyway=True),
+        "personal": PersonalSettings(margin=9),
+    }
+    assert run_name("0001-a", SETTINGS.model_copy(update=afterwards), 5) == name
     secret, longer_secret = (
         plan.model_copy(update={"privacy": PrivacySettings(epsilon=1.0)}) for plan in (SETTINGS, longer)
     )
