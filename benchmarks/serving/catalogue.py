@@ -31,6 +31,7 @@ from recsys.features.item_to_item import CO_OCCURRENCE, ITEM_TO_ITEM_SCHEMA, TRA
 from recsys.index.building import build_in_shards
 from recsys.index.planning import count_cells, plan_index
 from recsys.models import export
+from recsys.models.device_export import export_device_files
 from recsys.models.device_tower import build_device_tower
 from recsys.models.query_tower import QueryTower
 from recsys.models.ranker import Ranker
@@ -127,7 +128,7 @@ def _towers(settings: CloudSettings, seed: int) -> dict[str, bytes]:
     return {
         names.QUERY_TOWER_FILE: export.export_query_tower(query_tower),
         names.RANKER_FILE: export.export_ranker(Ranker(retrieval.dim, settings.ranker)),
-        names.DEVICE_TOWER_FILE: export.export_device_tower(device_tower),
+        **export_device_files(device_tower, DeviceSettings()),
     }
 
 

@@ -77,7 +77,7 @@ def test_a_wish_outside_the_limits_is_refused_at_its_place(change, place):
 
 
 def test_a_manifest_carries_the_contract_over():
-    manifest = Manifest("v", 1, "d", "s", "e", 4, 5, 6, {"f": FileEntry("00", 7)}, "p", 8, {"m": 0.5})
+    manifest = Manifest("v", 1, "d", "s", "e", 4, 5, 6, {"f": FileEntry("00", 7)}, "p", {"m": 0.5}, num_recent=8)
     answer = ManifestAnswer.from_contract(manifest).model_dump()
     assert answer == dataclasses.asdict(manifest)
 
