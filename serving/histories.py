@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from recsys.errors import StoreAwayError
-from recsys.storage.redis_session_store import RedisSessionStore
 from recsys.storage.session_store import SessionStore, SQLiteSessionStore
 
 
@@ -42,7 +41,7 @@ class ConsentedHistories:
         """
         self._path, self._length, self._ttl_s = path, length, ttl_s
         self._embedded: SQLiteSessionStore | None = None
-        self._shared: SessionStore | None = RedisSessionStore(redis_url, length, ttl_s) if redis_url else None
+        self._shared = _open_shared(redis_url, length, ttl_s) if redis_url else None
         self._lock = threading.Lock()
 
     def recent(self, user_id: str) -> Known:
@@ -121,3 +120,10 @@ class ConsentedHistories:
             if self._embedded is None and (make or self._path.exists()):
                 self._embedded = SQLiteSessionStore(self._path, self._length, self._ttl_s)
             return self._embedded
+
+
+def _open_shared(url: str, length: int, ttl_s: float) -> SessionStore:
+    # Loading Redis' client takes a sixth of a server's start, and most servers have no Redis.
+    from recsys.storage.redis_session_store import RedisSessionStore
+
+    return RedisSessionStore(url, length, ttl_s)

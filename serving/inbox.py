@@ -8,7 +8,6 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from data.inbox import forget_leaving
 from recsys.contracts.events import POSITIVE_ACTIONS, Event
 from recsys.errors import StoreAwayError, TandemError
 from recsys.storage.event_log import LOG_FILE, EventLog
@@ -91,6 +90,9 @@ class Inbox:
             return True
         with try_lock(self._workspace.root / TRAIN_LOCK) as held:
             if held:
+                # It rewrites Parquet: what that takes to load, a server that forgets nobody does not start with.
+                from data.inbox import forget_leaving
+
                 forget_leaving(self._workspace, log)
         return held
 

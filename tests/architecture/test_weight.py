@@ -28,6 +28,10 @@ def test_the_server_loads_no_training_framework(root: Path) -> None:
     assert load(["serving.server"], TRAINING, root) == []
 
 
+def test_a_server_without_redis_does_not_load_its_client(root: Path) -> None:
+    assert load(["serving.server"], ("redis",), root) == []
+
+
 def test_the_devices_half_loads_no_federation_pipeline_or_index(root: Path) -> None:
     modules = ["federated.device.device", "recsys.cascade.rerank"]
     assert load(modules, ("tensorflow_federated", "apache_beam", "faiss", "tensorflow"), root) == []
