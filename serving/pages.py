@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import resources
-from typing import Final
+from typing import Annotated, Final
 
+from fastapi import APIRouter, Path
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -19,6 +20,8 @@ from serving.routes.conditional import entity_headers, is_held
 INDEX: Final = "index.html"
 VENDOR: Final = "vendor"
 """Folder of what others made: what its `vendor.sh` fetched, packed by gzip."""
+
+NameParameter = Annotated[str, Path(max_length=128)]
 
 _MEDIA_TYPES: Final = {
     ".html": "text/html; charset=utf-8",
@@ -117,3 +120,22 @@ class Site:
             else:
                 content = gzip.decompress(content)
         return Response(content, headers=headers, media_type=file.media_type)
+
+
+def add_files(router: APIRouter, site: Site) -> None:
+    """Lets a router send the files of a page, whose own path is the router's; to be called behind all other paths."""
+
+    @router.get(f"/{VENDOR}/{{name}}")
+    async def vendor_file(name: NameParameter, request: Request) -> Response:
+        """Returns a file that others made."""
+        return site.answer(request, f"{VENDOR}/{name}")
+
+    @router.get("/{name}")
+    async def page_file(name: NameParameter, request: Request) -> Response:
+        """Returns a file of the page."""
+        return site.answer(request, name)
+
+    @router.get("")
+    async def page(request: Request) -> Response:
+        """Returns the page."""
+        return site.answer(request, INDEX)

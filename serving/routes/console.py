@@ -8,7 +8,6 @@ from typing import Annotated, Any
 
 import numpy as np
 from fastapi import APIRouter, Depends, FastAPI, Path, Query, Request
-from starlette.responses import Response
 
 from recsys.cascade.rooms import RoomSchedule
 from recsys.contracts.events import MAX_ID_LENGTH
@@ -17,7 +16,7 @@ from serving.console.bundles import BundlesAnswer, summarise_bundles
 from serving.console.quality import read_reports
 from serving.console.rounds import Run, read_runs
 from serving.console.titles import ItemTitle, Titles
-from serving.pages import INDEX, VENDOR, Site
+from serving.pages import Site, add_files
 from serving.service import ServiceParameter
 
 router = APIRouter(prefix="/console", include_in_schema=False)
@@ -31,7 +30,6 @@ MAX_BUNDLES = 50
 MAX_RUNS = 20
 MAX_REPORTS = 10
 
-NameParameter = Annotated[str, Path(max_length=128)]
 UserParameter = Annotated[str, Path(min_length=1, max_length=MAX_ID_LENGTH)]
 ItemsParameter = Annotated[list[str], Query(alias="id", max_length=MAX_TITLES)]
 
@@ -78,12 +76,6 @@ class StartAnswer:
     live_now_ms: int | None
 
 
-@router.get("")
-async def page(request: Request) -> Response:
-    """Returns the page."""
-    return SITE.answer(request, INDEX)
-
-
 @router.get("/api/start")
 def start(service: ServiceParameter) -> StartAnswer:
     """Returns whom one can be, and when it is prime time."""
@@ -128,16 +120,7 @@ def quality(state: StateParameter) -> list[dict[str, Any]]:
     return read_reports(state.workspace, MAX_REPORTS)
 
 
-@router.get(f"/{VENDOR}/{{name}}")
-async def vendor_file(name: NameParameter, request: Request) -> Response:
-    """Returns a file of LiteRT for the browser."""
-    return SITE.answer(request, f"{VENDOR}/{name}")
-
-
-@router.get("/{name}")
-async def page_file(name: NameParameter, request: Request) -> Response:
-    """Returns a file of the page."""
-    return SITE.answer(request, name)
+add_files(router, SITE)
 
 
 def find_busy_moment(rooms: RoomSchedule, now_ms: int) -> int | None:

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import gzip
-import hashlib
 import json
 from pathlib import Path
 
@@ -19,6 +17,7 @@ from serving.routes.console import SITE, find_busy_moment
 from serving.service import SESSIONS_FILE
 from tests.bundles import publish_variant
 from tests.serving.conftest import problem_of, start
+from tests.serving.page_files import check_vendored, own_files
 
 VENDOR = Path(serving.console.__file__).parent / "vendor"
 WASM = "vendor/litert_wasm_compat_internal.wasm"
@@ -57,21 +56,11 @@ def test_an_unknown_file_is_told_what_to_do(client: TestClient) -> None:
 
 
 def test_the_vendored_files_are_those_of_the_checksums() -> None:
-    lines = (VENDOR / "checksums.txt").read_text().splitlines()
-    expected = {name: digest for digest, name in (line.split() for line in lines)}
-    found = {
-        path.name.removesuffix(".gz"): hashlib.sha256(gzip.decompress(path.read_bytes())).hexdigest()
-        for path in VENDOR.glob("*.gz")
-    }
-    assert found == expected
-    assert "Apache License" in (VENDOR / "LICENSE").read_text()
+    check_vendored(VENDOR)
 
 
 def test_no_own_file_of_the_page_names_an_address_elsewhere() -> None:
-    allowed = b"http://www.w3.org/2000/svg"
-    own = {name: file.content for name, file in SITE.files.items() if not file.is_packed}
-    assert len(own) > 10
-    assert [name for name, content in own.items() if b"://" in content.replace(allowed, b"")] == []
+    assert len(own_files(SITE)) > 10
 
 
 def test_the_start_names_people_with_a_consented_history(client: TestClient, bundled_workspace: Workspace) -> None:
