@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib.util import cache_from_source
 from pathlib import Path
 
+import fastapi
 import pytest
 
 TRAINING = ("tensorflow", "tensorflow_recommenders", "tensorflow_federated", "apache_beam", "jax", "keras")
@@ -35,6 +37,12 @@ def test_a_server_without_redis_does_not_load_its_client(root: Path) -> None:
 def test_the_devices_half_loads_no_federation_pipeline_or_index(root: Path) -> None:
     modules = ["federated.device.device", "recsys.cascade.rerank"]
     assert load(modules, ("tensorflow_federated", "apache_beam", "faiss", "tensorflow"), root) == []
+
+
+def test_the_environment_keeps_what_it_imports_compiled() -> None:
+    """Where nothing may be written at run time, every process would compile it anew, which takes as long again."""
+    package = Path(fastapi.__file__).parent
+    assert [path for path in package.rglob("*.py") if not Path(cache_from_source(str(path))).exists()] == []
 
 
 def load(modules: list[str], unwanted: tuple[str, ...], root: Path) -> list[str]:
