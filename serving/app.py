@@ -19,6 +19,7 @@ from serving.problems import install_problems
 from serving.routes import bundle, embeddings, feed, health, people, reference
 from serving.routes.console import install_console
 from serving.service import Service
+from serving.shortcuts import Shortcuts
 
 API_VERSION = "1"
 
@@ -39,6 +40,7 @@ def create_app(workspace: Workspace, settings: ServingSettings) -> FastAPI:
     )
     app.state.service = service
     install_problems(app)
+    app.add_middleware(Shortcuts, shortcuts=feed.SHORTCUTS, service=service)
     app.add_middleware(BodyLimit, max_body_bytes=settings.max_body_bytes)
     if settings.keys_file:
         app.add_middleware(Access, grants=read_grants(Path(settings.keys_file)))
@@ -55,7 +57,7 @@ def create_app(workspace: Workspace, settings: ServingSettings) -> FastAPI:
 async def _live(app: FastAPI) -> AsyncIterator[None]:
     """Loads the bundle before the first request, watches for another one, and closes all at the end."""
     service: Service = app.state.service
-    await asyncio.to_thread(service.deployment.refresh)
+    await service.deployment.follow()
     watches = [asyncio.create_task(part.watch(service.settings.poll_s)) for part in (service.deployment, service.inbox)]
     try:
         yield

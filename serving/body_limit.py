@@ -40,10 +40,10 @@ class BodyLimit:
             detail = f"Expected a body of at most {self._max_body_bytes} bytes, got more. Send fewer items at once."
             await answer_problem(413, detail, kind="body-too-large", headers=_CLOSE)(scope, receive, send)
             return
-        waiting = list(body)
+        waiting = [body]
 
         async def replay() -> Message:
-            return waiting.pop(0) if waiting else await receive()
+            return waiting.pop() if waiting else await receive()
 
         await self._app(scope, replay, send)
 
@@ -51,14 +51,16 @@ class BodyLimit:
         declared = Headers(scope=scope).get("content-length", "0")
         return declared.isdecimal() and int(declared[:20]) > self._max_body_bytes
 
-    async def _read(self, receive: Receive) -> list[Message] | None:
-        """Returns the messages that make up the body, None where it is too large."""
-        messages, size_bytes = [], 0
+    async def _read(self, receive: Receive) -> Message | None:
+        """Returns one message with the whole body, or that the client has gone; None where the body is too large."""
+        parts, size_bytes = [], 0
         while True:
             message = await receive()
-            messages.append(message)
-            size_bytes += len(message.get("body", b""))
+            if message["type"] != "http.request":
+                return message
+            parts.append(message.get("body", b""))
+            size_bytes += len(parts[-1])
             if size_bytes > self._max_body_bytes:
                 return None
-            if message["type"] != "http.request" or not message.get("more_body", False):
-                return messages
+            if not message.get("more_body", False):
+                return {"type": "http.request", "body": b"".join(parts), "more_body": False}

@@ -106,12 +106,18 @@ class Deployment:
         """Refreshes each `poll_s` seconds, until cancelled; a load under way is waited for."""
         while True:
             await asyncio.sleep(poll_s)
-            load = asyncio.ensure_future(asyncio.to_thread(self.refresh))
-            try:
-                await asyncio.shield(load)
-            except asyncio.CancelledError:
-                await load
-                raise
+            await self.follow()
+
+    async def follow(self) -> None:
+        """Refreshes off the event loop, and gets the loop's own thread ready for what is served then."""
+        load = asyncio.ensure_future(asyncio.to_thread(self.refresh))
+        try:
+            is_new = await asyncio.shield(load)
+        except asyncio.CancelledError:
+            await load
+            raise
+        if is_new:
+            self.engine.warm_towers()
 
     def _read_pointer(self) -> str | None:
         """Returns what the pointer says; None where there is none, or it cannot be read."""

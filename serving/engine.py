@@ -24,11 +24,18 @@ RANKED: Final = 100
 """Candidates that the ranker sees at least, however few are wanted: the length of the lists that it learned from."""
 
 
-class Reranked(NamedTuple):
-    """A candidate's place in the new order: its row in the list that came, and its score (None: unknown item)."""
+class Ranked(NamedTuple):
+    """A new order of a list that came.
 
-    row: int
-    score: float | None
+    Attributes:
+      known: Rows of the list that the catalogue has, best first.
+      scores: One for each of them, falling.
+      unknown: The other rows, as they came.
+    """
+
+    known: list[int]
+    scores: list[float]
+    unknown: list[int]
 
 
 @dataclass(frozen=True)
@@ -133,7 +140,7 @@ class Engine:
 
     def rerank(
         self, history: Sequence[str], item_ids: Sequence[str], scores: Sequence[float], stopwatch: Stopwatch
-    ) -> list[Reranked]:
+    ) -> Ranked:
         """Returns a new order of the candidates: known items by falling score, then unknown ones as they came.
 
         Args:
@@ -155,8 +162,7 @@ class Engine:
             given = np.asarray(scores, np.float32)[known]
             fresh = _check_finite(self.reranker.rerank(vectors[indexes[known]], given, query, vectors[past]))
         order = np.argsort(-fresh, kind="stable")
-        ranked = list(map(Reranked, known[order].tolist(), fresh[order].tolist()))
-        return ranked + [Reranked(row, None) for row in unknown.tolist()]
+        return Ranked(known[order].tolist(), fresh[order].tolist(), unknown.tolist())
 
     def warm(self) -> None:
         """Runs every model once, to build the calling thread's interpreters and to see that they answer.
@@ -168,11 +174,21 @@ class Engine:
         request = FeedRequest(surface=Surface.FEED, count=1, now_ms=0, history=item_ids)
         try:
             self.recommend(request, item_ids, Stopwatch())
-            self.rerank(item_ids, item_ids, [0.0] * len(item_ids), Stopwatch())
+            self.warm_towers()
         except ContractError as error:
             raise BundleError(
                 f"Expected bundle {self.manifest.version} to score its own items, got: {error} Train it again."
             ) from error
+
+    def warm_towers(self) -> None:
+        """Runs the query tower and the device tower once, to build the calling thread's interpreters.
+
+        Raises:
+          BundleError: If a tower does not fit the bundle.
+          ContractError: If they give no numbers.
+        """
+        item_ids = self.cloud.catalogue.item_ids[:2]
+        self.rerank(item_ids, item_ids, [0.0] * len(item_ids), Stopwatch())
 
     def known(self, item_ids: Sequence[str]) -> Int32Array:
         """Returns the indexes of those items that the catalogue has, `[num]` int32, in their order."""

@@ -18,6 +18,7 @@ from serving.reasons import explain
 from serving.routes.bundle import describe_bundle
 from serving.wire.answers import write_recommended, write_reranked, write_retrieved
 from serving.wire.feed import CandidateGiven, RecommendRequest, RerankRequest, RetrieveRequest
+from serving.wire.given import GivenList
 from serving.wire.operation import HealthAnswer, ReadyAnswer
 from serving.wire.people import EventGiven, EventsAnswer, EventsRequest, ForgottenAnswer
 from serving.wire.shape import Wire
@@ -138,11 +139,11 @@ def _recommend(engine: Engine, body: RecommendRequest) -> FeedResponse:
 
 
 def _rerank(engine: Engine, body: RerankRequest) -> Any:
-    scores = [candidate.score for candidate in body.candidates]
-    item_ids = [candidate.item_id for candidate in body.candidates]
+    given = GivenList(**body.model_dump())["candidates"]
+    item_ids, scores = [one["item_id"] for one in given], [one["score"] for one in given]
     ranked = engine.rerank(body.history, item_ids, scores, Stopwatch())
     reasons = explain(engine, body.history, item_ids, scores, Stopwatch()) if body.explain else {}
-    return json.loads(write_reranked(engine.manifest, body.candidates, ranked, reasons))
+    return json.loads(write_reranked(engine.manifest, given, ranked, reasons))
 
 
 def _first_items(engine: Engine, surface: Surface) -> list[str]:

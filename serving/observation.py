@@ -6,22 +6,29 @@ Neither holds a user id, an item id, a raw path or a body: routes are named by t
 from __future__ import annotations
 
 import logging
-import secrets
+import os
+import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from starlette.datastructures import MutableHeaders
+from prometheus_client.multiprocess import MultiProcessCollector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 LOGGER: Final = logging.getLogger("tandem.serving")
 
 _BUCKETS_S: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+SHARED: Final = "PROMETHEUS_MULTIPROC_DIR"
+"""The variable in which prometheus_client looks, when it is imported, for a folder where processes add up what they
+count; see `crew`."""
+
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _QUIET_ROUTES: Final = frozenset({"/healthz", "/readyz", "/metrics"})
 _UNMATCHED: Final = "unmatched"
+_IDS: Final = random.Random()  # names need not be secret, and asking the kernel for each takes longer
 
 
 class Stopwatch:
@@ -50,6 +57,7 @@ class Metrics:
           queue_depth: Tells how many requests are waiting for a thread or running in one.
         """
         self._registry = CollectorRegistry()
+        self._served: tuple[str, str] | None = None
         self._requests = Counter(
             "tandem_requests", "Requests answered.", ("route", "method", "status"), registry=self._registry
         )
@@ -68,30 +76,49 @@ class Metrics:
             registry=self._registry,
         )
         self._bundle = Gauge(
-            "tandem_bundle_info", "1 for the served bundle.", ("version", "embedding_version"), registry=self._registry
+            "tandem_bundle_info",
+            "The served bundle: the number of processes that serve it.",
+            ("version", "embedding_version"),
+            registry=self._registry,
+            multiprocess_mode="livesum",
         )
         self._loads = Counter(
             "tandem_bundle_loads", "Bundles found, by what became of them.", ("outcome",), registry=self._registry
         )
         for outcome in ("served", "refused"):
             self._loads.labels(outcome)
-        depth = Gauge("tandem_queue_depth", "Requests waiting for a thread or in one.", registry=self._registry)
-        depth.set_function(queue_depth)
+        self._depth = Gauge(
+            "tandem_queue_depth",
+            "Requests that wait, or are in a thread.",
+            registry=self._registry,
+            multiprocess_mode="livesum",
+        )
+        self._queue_depth = queue_depth
+
+        # Looked up once, for looking up takes longer than counting. Labels are few: no more than routes and stages.
+        self._request_of = cache(self._requests.labels)
+        self._seconds_of = cache(self._seconds.labels)
+        self._stage_seconds_of = cache(self._stage_seconds.labels)
 
     def record_request(self, route: str, method: str, status: int, seconds: float) -> None:
         """Counts one answer."""
-        self._requests.labels(route, method, str(status)).inc()
-        self._seconds.labels(route).observe(seconds)
+        self._depth.set(self._queue_depth())
+        self._request_of(route, method, status).inc()
+        self._seconds_of(route).observe(seconds)
 
     def record_stages(self, route: str, stopwatch: Stopwatch) -> None:
         """Adds the stages of one request."""
         for stage, seconds in stopwatch.laps.items():
-            self._stage_seconds.labels(route, stage).observe(seconds)
+            self._stage_seconds_of(route, stage).observe(seconds)
 
     def record_served(self, version: str, embedding_version: str) -> None:
         """Names the bundle that is served from now on."""
         self._loads.labels("served").inc()
-        self._bundle.clear()
+        if self._served is not None:
+            self._bundle.labels(*self._served).set(0)
+            if SHARED not in os.environ:  # files that processes share keep what was once in them
+                self._bundle.remove(*self._served)
+        self._served = (version, embedding_version)
         self._bundle.labels(version, embedding_version).set(1)
 
     def record_refused(self) -> None:
@@ -99,8 +126,13 @@ class Metrics:
         self._loads.labels("refused").inc()
 
     def render(self) -> bytes:
-        """Returns everything in Prometheus' text format."""
-        return generate_latest(self._registry)
+        """Returns everything in Prometheus' text format, of all processes of the server where it has several."""
+        self._depth.set(self._queue_depth())
+        if SHARED not in os.environ:
+            return generate_latest(self._registry)
+        shared = CollectorRegistry()
+        MultiProcessCollector(shared)
+        return generate_latest(shared)
 
 
 class Observer:
@@ -122,14 +154,14 @@ class Observer:
             await self._app(scope, receive, send)
             return
         start = scope["tandem.start_s"] = time.perf_counter()
-        request_id = scope["tandem.request_id"] = secrets.token_hex(8)
+        request_id = scope["tandem.request_id"] = f"{_IDS.getrandbits(64):016x}"
         status = 500
 
         async def observe(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)["X-Request-Id"] = request_id
+                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
             await send(message)
 
         try:
@@ -142,6 +174,8 @@ class Observer:
         method = scope["method"] if scope["method"] in _METHODS else "other"
         self._metrics.record_request(route, method, status, seconds)
         level = logging.DEBUG if route in _QUIET_ROUTES else logging.INFO
+        if not LOGGER.isEnabledFor(level):
+            return
         fields = {
             "request_id": scope["tandem.request_id"],
             "route": route,
@@ -149,7 +183,8 @@ class Observer:
             "status": status,
             "ms": round(seconds * 1e3, 3),
         }
-        LOGGER.log(level, "request", extra={"fields": fields})
+        # Not `log`, which walks the stack for the caller's name.
+        LOGGER.handle(LOGGER.makeRecord(LOGGER.name, level, "", 0, "request", (), None, extra={"fields": fields}))
 
 
 def request_id_of(scope: Scope) -> str:
@@ -159,4 +194,4 @@ def request_id_of(scope: Scope) -> str:
 
 def route_of(scope: Scope) -> str:
     """Returns the template of the matched route, so that no id and no attacker's path becomes a label."""
-    return str(getattr(scope.get("route"), "path", _UNMATCHED))
+    return scope.get("tandem.route") or str(getattr(scope.get("route"), "path", _UNMATCHED))

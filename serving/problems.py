@@ -93,7 +93,7 @@ def answer_problem(
 
 def install_problems(app: FastAPI) -> None:
     """Makes every error of `app` a problem."""
-    app.add_exception_handler(TandemError, _answer_tandem_error)
+    app.add_exception_handler(TandemError, answer_tandem_error)
     app.add_exception_handler(RequestValidationError, _answer_refusal)
     app.add_exception_handler(HTTPException, _answer_http_error)
     app.add_exception_handler(Exception, _answer_unexpected)
@@ -110,7 +110,8 @@ def kind_of(error: TandemError) -> str:
     return re.sub(r"(?<!^)(?=[A-Z])", "-", name).lower()
 
 
-async def _answer_tandem_error(request: Request, error: Exception) -> Response:
+async def answer_tandem_error(request: Request, error: Exception) -> Response:
+    """Returns the problem that a known error is, and logs it where the fault is the server's."""
     if isinstance(error, ContractError | VersionMismatchError | UnknownFileError | DeadlineError):
         return answer_problem(error.http_status, str(error), kind=kind_of(error))
     if isinstance(error, NotReadyError | OverloadError | StoreAwayError):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
+import logging
 import signal
 import socket
 import sys
@@ -17,15 +19,16 @@ import pyarrow as pa
 import uvicorn
 
 from recsys.config.serving import ServingSettings
-from recsys.errors import ConfigError
 from recsys.storage.registry import BundleRegistry
 from recsys.storage.workspace import Workspace
 from serving.app import create_app
+from serving.listener import BACKLOG, listen, url_of
 from serving.log import log_configuration
 from serving.observation import LOGGER
 from serving.service import Service
 
-_BACKLOG: Final = 1024
+_ACCEPTED_AT_ONCE: Final = 4
+"""Connections that a process takes at once: few, so that processes on one socket share them."""
 
 _COLLECT_AFTER: Final = (50_000, 20, 20)
 """New objects before the youngest are looked at, and rounds of that before older ones are. Requests leave hardly any
@@ -46,21 +49,43 @@ def serve(workspace: Workspace, settings: ServingSettings, on_ready: Callable[[s
     """
     if not workspace.current.exists():
         BundleRegistry(workspace).current()  # raises, and says what to do
-    with _listen(settings) as listener:
-        _spare_pandas()
-        app = create_app(workspace, settings)
-        config = uvicorn.Config(
-            app,
-            lifespan="on",
-            ws="none",
-            access_log=False,
-            server_header=False,
-            log_config=log_configuration(),
-            timeout_graceful_shutdown=settings.drain_s,  # type: ignore[arg-type]  # a float does as well
-        )
-        server = _Server(config, app.state.service, _url(settings.host, listener), on_ready)
-        with _quiet_signals(server):
-            server.run(sockets=[listener])
+    with listen(settings) as listener:
+        run(workspace, settings, listener, on_ready)
+
+
+def run(
+    workspace: Workspace,
+    settings: ServingSettings,
+    listener: socket.socket,
+    on_ready: Callable[[str], None] | None = None,
+    lifeline: int | None = None,
+) -> None:
+    """Serves as `serve` does, on a socket that listens already.
+
+    Args:
+      workspace: As of `serve`.
+      settings: As of `serve`.
+      listener: The socket; other processes may accept on it too.
+      on_ready: As of `serve`.
+      lifeline: A descriptor to read from: at its end the server drains as on SIGTERM.
+    """
+    _spare_pandas()
+    _spare_log_records()
+    app = create_app(workspace, settings)
+    config = uvicorn.Config(
+        app,
+        lifespan="on",
+        ws="none",
+        backlog=_ACCEPTED_AT_ONCE,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        log_config=log_configuration(),
+        timeout_graceful_shutdown=settings.drain_s,  # type: ignore[arg-type]  # a float does as well
+    )
+    server = _Server(config, app.state.service, url_of(settings.host, listener), on_ready, listener, lifeline)
+    with _quiet_signals(server):
+        server.run(sockets=[listener])
     LOGGER.info("ended")
 
 
@@ -68,15 +93,25 @@ class _Server(uvicorn.Server):
     """Tells when the first bundle answers."""
 
     def __init__(
-        self, config: uvicorn.Config, service: Service, url: str, on_ready: Callable[[str], None] | None
+        self,
+        config: uvicorn.Config,
+        service: Service,
+        url: str,
+        on_ready: Callable[[str], None] | None,
+        listener: socket.socket,
+        lifeline: int | None,
     ) -> None:
         super().__init__(config)
         self._service = service
         self._url = url
         self._on_ready = on_ready
+        self._listener = listener
+        self._lifeline = lifeline
         self._told = False
 
     async def on_tick(self, counter: int) -> bool:
+        if counter == 0:
+            self._settle()
         if not self._told and self._service.deployment.is_ready:
             self._told = True
             _calm_collector()
@@ -84,6 +119,18 @@ class _Server(uvicorn.Server):
             if self._on_ready is not None:
                 self._on_ready(self._url)
         return await super().on_tick(counter)
+
+    def _settle(self) -> None:
+        # asyncio lets as few connections wait as it accepts at once.
+        self._listener.listen(BACKLOG)
+        if self._lifeline is not None:
+            loop = asyncio.get_running_loop()
+            loop.add_reader(self._lifeline, self._leave, loop)
+
+    def _leave(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._lifeline is not None:
+            loop.remove_reader(self._lifeline)
+        self.should_exit = True
 
 
 class _NoPandas(MetaPathFinder):
@@ -110,6 +157,11 @@ def _spare_pandas() -> None:
         sys.meta_path.remove(finder)
 
 
+def _spare_log_records() -> None:
+    """Lets the log not look up for every line what no line tells: thread, process, and task."""
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+
+
 def _calm_collector() -> None:
     """Lets the garbage collector look at what requests make, not at what is there for good.
 
@@ -120,31 +172,6 @@ def _calm_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(*_COLLECT_AFTER)
-
-
-def _listen(settings: ServingSettings) -> socket.socket:
-    """Returns a listening socket.
-
-    It names its protocol: asyncio turns Nagle's algorithm off only on connections that say they are TCP, and with it
-    on, every answer waits 40 ms for the client's delayed acknowledgement.
-    """
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((settings.host, settings.port))
-        listener.listen(_BACKLOG)
-    except OSError as error:
-        listener.close()
-        raise ConfigError(
-            f"Expected to listen on {settings.host} port {settings.port}, got: {error.strerror or error}. "
-            "Choose another host or port; port 0 takes any free one."
-        ) from error
-    return listener
-
-
-def _url(host: str, listener: socket.socket) -> str:
-    return f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from serving.deployment import Deployment
 from serving.histories import ConsentedHistories
 from serving.inbox import Inbox
 from serving.observation import Metrics, Stopwatch, route_of
+from serving.turns import Turns
 from serving.workers import Workers
 
 _ResultT = TypeVar("_ResultT")
@@ -30,6 +31,7 @@ class Service:
     """The parts of one server."""
 
     settings: ServingSettings
+    turns: Turns
     workers: Workers
     metrics: Metrics
     deployment: Deployment
@@ -43,11 +45,13 @@ class Service:
         """Returns a service over a workspace; nothing is loaded yet."""
         # Requests run beside each other; FAISS's own threads would only get in their way.
         workers = Workers(settings.num_threads, settings.max_queued, prepare=partial(use_threads, 1))
-        metrics = Metrics(queue_depth=lambda: workers.pending)
+        turns = Turns(settings.max_queued)
+        metrics = Metrics(queue_depth=lambda: turns.waiting + workers.pending)
         path = workspace.state / SESSIONS_FILE
         histories = ConsentedHistories(path, settings.session_length, settings.session_ttl_s, settings.redis_url)
         return cls(
             settings=settings,
+            turns=turns,
             workers=workers,
             metrics=metrics,
             deployment=Deployment(workspace, workers, metrics),
@@ -57,8 +61,15 @@ class Service:
             writers=Workers(1, settings.max_queued),
         )
 
-    async def compute(self, request: Request, work: Callable[[Stopwatch], _ResultT]) -> _ResultT:
-        """Returns what `work` returns, run in a worker thread and timed by stages.
+    async def compute(
+        self, request: Request, work: Callable[[Stopwatch], _ResultT], *, is_short: bool = False
+    ) -> _ResultT:
+        """Returns what `work` returns, timed by stages.
+
+        Args:
+          request: Whose work it is.
+          work: Told where to leave its times.
+          is_short: Whether to do it on the event loop (see `turns`), not in a worker thread.
 
         Raises:
           OverloadError: If too many requests wait.
@@ -69,10 +80,14 @@ class Service:
         submitted = time.perf_counter()
 
         def start() -> _ResultT:
-            stopwatch.laps["queue"] = time.perf_counter() - submitted
+            stopwatch.laps["queue"] = waited_s = time.perf_counter() - submitted
+            if left_s is not None and waited_s >= left_s:
+                raise missed()
             return work(stopwatch)
 
         try:
+            if is_short:
+                return await self.turns.run(start)
             return await _within(left_s, self.workers.run(start))
         finally:
             self.metrics.record_stages(route_of(request.scope), stopwatch)

@@ -89,9 +89,9 @@ class Reranker:
             return np.zeros(0, np.float32)
         padded, mask = pad_vectors(history, self.history_length)
         return self._tower(
-            candidates=candidates[None].astype(np.float32),
-            cloud_scores=standardise(cloud_scores.astype(np.float32))[None],
-            query=query[None].astype(np.float32),
+            candidates=candidates[None].astype(np.float32, copy=False),
+            cloud_scores=standardise(cloud_scores.astype(np.float32, copy=False))[None],
+            query=query[None].astype(np.float32, copy=False),
             history=padded[None],
             history_mask=mask[None],
         )["score"][0]

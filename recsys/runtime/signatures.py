@@ -40,6 +40,7 @@ class Signatures:
             raise BundleError(f"Expected a LiteRT model, got {len(model)} bytes that are none: {error}") from error
         self._runners: dict[str, Any] = {}
         self._shapes: dict[str, dict[str, tuple[int, ...]]] = {}
+        self._given: dict[str, dict[str, tuple[int, ...]]] = {}
 
     def input_shapes(self, signature: str) -> Mapping[str, tuple[int, ...]]:
         """Returns the shape that the model declares for each input of a signature; -1 stands for a free axis.
@@ -65,14 +66,24 @@ class Signatures:
             and the caller are of different versions.
         """
         runner = self._runner(signature)
+        arrays = {name: np.asarray(value, order="C") for name, value in inputs.items()}
+        given = {name: array.shape for name, array in arrays.items()}
+        if given != self._given.get(signature):
+            self._check(signature, given)
+            self._given.pop(signature, None)
+            outputs = dict(runner(**arrays))
+            self._given[signature] = given
+            return outputs
+        return _run_again(runner, arrays)
+
+    def _check(self, signature: str, given: Mapping[str, tuple[int, ...]]) -> None:
         shapes = self._shapes[signature]
-        if inputs.keys() != shapes.keys():
+        if given.keys() != shapes.keys():
             raise BundleError(
-                f"Expected inputs {sorted(shapes)} for tower signature {signature!r}, got {sorted(inputs)}."
+                f"Expected inputs {sorted(shapes)} for tower signature {signature!r}, got {sorted(given)}."
             )
         for name, shape in shapes.items():
-            _check_shape(signature, name, shape, np.shape(inputs[name]))
-        return dict(runner(**{name: np.asarray(value, order="C") for name, value in inputs.items()}))
+            _check_shape(signature, name, shape, given[name])
 
     def _runner(self, signature: str) -> Any:
         if signature not in self._runners:
@@ -88,6 +99,19 @@ class Signatures:
             }
             self._runners[signature] = runner
         return self._runners[signature]
+
+
+def _run_again(runner: Any, arrays: Mapping[str, Any]) -> dict[str, Float32Array]:
+    """Runs a signature whose inputs have the shapes of the last time.
+
+    What the runner itself does, but for asking LiteRT for these shapes once more, input by input: a fifth of the time
+    of a small tower. The runner keeps these parts to itself; the lock holds the version that has them.
+    """
+    model, graph = runner._interpreter_wrapper, runner._subgraph_index
+    for name, array in arrays.items():
+        model.SetTensor(runner._inputs[name], array, graph)
+    model.Invoke(graph)
+    return {name: model.GetTensor(index, graph) for name, index in runner._outputs}
 
 
 def _check_shape(signature: str, name: str, expected: tuple[int, ...], given: tuple[int, ...]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Final
 
 from fastapi import APIRouter, Request
@@ -11,13 +11,13 @@ from starlette.responses import Response
 
 from recsys.contracts.feed import FeedRequest, FeedResponse
 from recsys.errors import ContractError
-from serving.engine import Reranked
+from serving.engine import Ranked
 from serving.histories import Known
 from serving.observation import Stopwatch
 from serving.problems import problems
 from serving.reasons import Reason, explain
-from serving.routes.posted import JSON, PostedJson
 from serving.service import Service, ServiceParameter
+from serving.shortcuts import Shortcut, send_json
 from serving.wire.answers import write_recommended, write_reranked, write_retrieved
 from serving.wire.feed import (
     RecommendAnswer,
@@ -27,10 +27,14 @@ from serving.wire.feed import (
     RetrieveAnswer,
     RetrieveRequest,
 )
+from serving.wire.given import GIVEN_LIST, GivenList
 
-router = APIRouter(prefix="/v1", tags=["feed"], route_class=PostedJson)
+router = APIRouter(prefix="/v1", tags=["feed"])
 
 FAILURES: Final = problems(400, 413, 422, 429, 500, 503, 504)
+
+SHORT: Final = 1_000
+"""Candidates of the longest list that is re-ranked on the event loop."""
 
 
 @router.post("/recommend", summary="Candidates for a person", response_model=RecommendAnswer, responses=FAILURES)
@@ -42,6 +46,10 @@ async def recommend(body: RecommendRequest, request: Request, service: ServicePa
     as a newcomer and gets a plain 200. What the person has seen already is proposed again unless `exclude_ids` names
     it. On the surface `live` only streamers are proposed whose room is open at `now_ms`.
     """
+    return send_json(await _recommend(body, request, service))
+
+
+async def _recommend(body: RecommendRequest, request: Request, service: Service) -> bytes:
     wish = _read_wish(body, service)
     engine = service.deployment.engine
 
@@ -49,7 +57,7 @@ async def recommend(body: RecommendRequest, request: Request, service: ServicePa
         known = _consented(wish, service, stopwatch)
         return engine.recommend(wish, known.item_ids, stopwatch), known.degraded
 
-    return _send(write_recommended(*await service.compute(request, work)))
+    return write_recommended(*await service.compute(request, work))
 
 
 @router.post("/retrieve", summary="The nearest items of a vector", response_model=RetrieveAnswer, responses=FAILURES)
@@ -59,6 +67,10 @@ async def retrieve(body: RetrieveRequest, request: Request, service: ServicePara
     The device ranks them itself by the vectors that it keeps (`/v1/embeddings`). On the surface `live` only streamers
     are proposed whose room is open at `now_ms`.
     """
+    return send_json(await _retrieve(body, request, service))
+
+
+async def _retrieve(body: RetrieveRequest, request: Request, service: Service) -> bytes:
     _check_count(body.count, service)
     engine = service.deployment.engine
     now_ms = _now_ms() if body.now_ms is None else body.now_ms
@@ -66,7 +78,7 @@ async def retrieve(body: RetrieveRequest, request: Request, service: ServicePara
     def work(stopwatch: Stopwatch) -> FeedResponse:
         return engine.retrieve(body.query_vector, body.surface, body.count, now_ms, body.exclude_ids, stopwatch)
 
-    return _send(write_retrieved(await service.compute(request, work)))
+    return write_retrieved(await service.compute(request, work))
 
 
 @router.post("/rerank", summary="A list in a new order", response_model=RerankAnswer, responses=FAILURES)
@@ -76,23 +88,24 @@ async def rerank(body: RerankRequest, request: Request, service: ServiceParamete
     Known items come first, by falling score. Items that the served catalogue does not have are kept: they stand at the
     end in the order they came, with `known` false and no score. With `explain` each known item tells what moved it.
     """
-    limit = service.settings.max_candidates
-    if len(body.candidates) > limit:
-        raise ContractError(f"Expected at most {limit} candidates, got {len(body.candidates)}. Send the best of them.")
-    engine = service.deployment.engine
-    item_ids = [candidate.item_id for candidate in body.candidates]
-    scores = [candidate.score for candidate in body.candidates]
-
-    def work(stopwatch: Stopwatch) -> tuple[Sequence[Reranked], Mapping[int, Reason]]:
-        ranked = engine.rerank(body.history, item_ids, scores, stopwatch)
-        return ranked, explain(engine, body.history, item_ids, scores, stopwatch) if body.explain else {}
-
-    ranked, reasons = await service.compute(request, work)
-    return _send(write_reranked(engine.manifest, body.candidates, ranked, reasons))
+    return send_json(await _rerank(GivenList(**body.model_dump()), request, service))
 
 
-def _send(content: bytes) -> Response:
-    return Response(content, media_type=JSON)
+async def _rerank(given: GivenList, request: Request, service: Service) -> bytes:
+    history, candidates, limit = given["history"], given["candidates"], service.settings.max_candidates
+    if len(candidates) > limit:
+        raise ContractError(f"Expected at most {limit} candidates, got {len(candidates)}. Send the best of them.")
+    engine, is_explained = service.deployment.engine, given.get("explain", False)
+    item_ids = [candidate["item_id"] for candidate in candidates]
+    scores = [candidate["score"] for candidate in candidates]
+
+    def work(stopwatch: Stopwatch) -> tuple[Ranked, Mapping[int, Reason]]:
+        ranked = engine.rerank(history, item_ids, scores, stopwatch)
+        return ranked, explain(engine, history, item_ids, scores, stopwatch) if is_explained else {}
+
+    is_short = not is_explained and len(candidates) <= SHORT
+    ranked, reasons = await service.compute(request, work, is_short=is_short)
+    return write_reranked(engine.manifest, candidates, ranked, reasons)
 
 
 def _check_count(count: int, service: Service) -> None:
@@ -123,3 +136,14 @@ def _consented(wish: FeedRequest, service: Service, stopwatch: Stopwatch) -> Kno
         with stopwatch.stage("session"):
             return service.histories.recent(wish.user_id)
     return Known(wish.history or ())
+
+
+SHORTCUTS: Final = {
+    shortcut.path: shortcut
+    for shortcut in (
+        Shortcut("/v1/recommend", RecommendRequest.model_validate_json, _recommend),
+        Shortcut("/v1/retrieve", RetrieveRequest.model_validate_json, _retrieve),
+        Shortcut("/v1/rerank", GIVEN_LIST.validate_json, _rerank),
+    )
+}
+"""By path."""

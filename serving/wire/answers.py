@@ -6,15 +6,16 @@ The models in `feed` say what an answer looks like, and the tests that what is w
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from json.encoder import encode_basestring as _quote
 from typing import Any
 
 from pydantic_core import to_json
 
 from recsys.contracts.bundle import Manifest
 from recsys.contracts.feed import FeedResponse
-from serving.engine import Reranked
+from serving.engine import Ranked
 from serving.reasons import Reason
-from serving.wire.feed import CandidateGiven
+from serving.wire.given import GivenCandidate
 
 
 def write_retrieved(response: FeedResponse) -> bytes:
@@ -28,7 +29,7 @@ def write_recommended(response: FeedResponse, degraded: bool) -> bytes:
 
 
 def write_reranked(
-    manifest: Manifest, given: Sequence[CandidateGiven], ranked: Sequence[Reranked], reasons: Mapping[int, Reason]
+    manifest: Manifest, given: Sequence[GivenCandidate], ranked: Ranked, reasons: Mapping[int, Reason]
 ) -> bytes:
     """Returns a `RerankAnswer`.
 
@@ -38,18 +39,30 @@ def write_reranked(
       ranked: Their new order.
       reasons: What moved them, by the row in which they came, where that was asked for.
     """
+    numbers = to_json(ranked.scores).decode()[1:-1].split(",")
+    known = [given[row] for row in ranked.known]
+    if reasons:
+        told = [
+            to_json(_explain(reasons[row], row, rank)).decode() if row in reasons else "null"
+            for rank, row in enumerate(ranked.known)
+        ]
+    else:
+        told = ["null"] * len(known)
+    # One expression: the calls that functions of their own would take are as long as the work itself.
     rows = [
-        {
-            "item_id": given[row].item_id,
-            "score": score,
-            "room_id": given[row].room_id,
-            "known": score is not None,
-            "reason": _explain(reasons[row], row, rank) if row in reasons else None,
-        }
-        for rank, (row, score) in enumerate(ranked)
+        f'{{"item_id":{_quote(one["item_id"])},"score":{number},"room_id":'
+        f'{"null" if (room_id := one.get("room_id")) is None else _quote(room_id)},"known":true,"reason":{reason}}}'
+        for one, number, reason in zip(known, numbers, told, strict=False)
     ]
-    versions = {"bundle_version": manifest.version, "embedding_version": manifest.embedding_version}
-    return to_json({"candidates": rows, **versions})
+    rows += [
+        f'{{"item_id":{_quote(one["item_id"])},"score":null,"room_id":'
+        f'{"null" if (room_id := one.get("room_id")) is None else _quote(room_id)},"known":false,"reason":null}}'
+        for one in (given[row] for row in ranked.unknown)
+    ]
+    return (
+        f'{{"candidates":[{",".join(rows)}],"bundle_version":{_quote(manifest.version)},'
+        f'"embedding_version":{_quote(manifest.embedding_version)}}}'
+    ).encode()
 
 
 def _describe(response: FeedResponse) -> dict[str, Any]:

@@ -22,7 +22,8 @@ import pytest
 from recsys.config.serving import ServingSettings
 from recsys.errors import ConfigError, WorkspaceError
 from recsys.storage.workspace import Workspace
-from serving.server import _listen, serve
+from serving.listener import listen
+from serving.server import serve
 from tests.bundles import publish_variant
 from tests.serving.test_deployment import wait_until
 
@@ -35,7 +36,7 @@ PROGRAM = textwrap.dedent(
     from pathlib import Path
     from recsys.config.serving import ServingSettings
     from recsys.storage.workspace import Workspace
-    from serving.server import _listen, serve
+    from serving.server import serve
 
     settings = ServingSettings(port=0, poll_s=0.05, **eval(sys.argv[2]))
     serve(Workspace(Path(sys.argv[1])), settings, lambda url: print(url, flush=True))
@@ -112,6 +113,26 @@ def test_twenty_at_once_all_get_the_same_right_answer(server):
         )
     assert [answer.status_code for answer in answers] == [200] * 60
     assert all(answer.json() == alone for answer in answers)
+
+
+def test_lists_that_wait_together_get_the_scores_that_each_has_alone_to_the_last_bit(server):
+    """Each runs by itself, whoever waits beside it: the towers are exported for one list at a time."""
+    item_ids = [f"i{number:03d}" for number in range(1, 61)]
+    bodies = [
+        {
+            "history": item_ids[place : place + 5],
+            "candidates": [
+                {"item_id": item_id, "score": 1.0 / rank} for rank, item_id in enumerate(item_ids[place:], 1)
+            ],
+        }
+        for place in range(20)
+    ]
+    alone = [server.http.post("/v1/rerank", json=body).content for body in bodies]
+    with ThreadPoolExecutor(20) as threads:
+        together = list(
+            threads.map(lambda body: httpx.post(f"{server.url}/v1/rerank", json=body, timeout=20).content, bodies * 3)
+        )
+    assert together == alone * 3
 
 
 def test_it_follows_a_new_bundle_logs_json_without_people_and_ends_with_code_0(own_workspace):
@@ -219,7 +240,7 @@ def test_a_port_in_use_is_told_of(bundled_workspace):
 
 def test_connections_say_that_they_are_tcp_so_that_no_answer_waits_for_an_acknowledgement():
     """asyncio sets TCP_NODELAY on no other ones; without it every answer took 40 ms longer."""
-    with _listen(ServingSettings(port=0)) as listener, socket.create_connection(listener.getsockname()):
+    with listen(ServingSettings(port=0)) as listener, socket.create_connection(listener.getsockname()):
         connection, _ = listener.accept()
         with connection:
             assert connection.proto == socket.IPPROTO_TCP

@@ -56,6 +56,25 @@ def test_a_free_axis_is_declared_as_minus_one_and_takes_any_size(model):
         assert signatures.run("read", rows=np.zeros((count, 2), np.float32))["sum"].shape == (count, 2)
 
 
+def test_inputs_of_the_shapes_of_the_last_time_are_read_anew_whatever_ran_in_between(model):
+    signatures = Signatures(model)
+    for value, count in ((1, 2), (2, 2), (3, 1), (4, 2), (5, 2)):
+        rows = np.full((count, 2), value, np.float32)
+        assert signatures.run("read", rows=rows)["sum"].tolist() == [[value + 1, value + 2]] * count
+    signatures.run("bump", by=floats(1, 1))
+    assert signatures.run("read", rows=np.zeros((2, 2), np.float32))["sum"].tolist() == [[2, 3]] * 2
+    with pytest.raises(BundleError, match=r"Expected 'rows' \[-1, 2\]"):
+        signatures.run("read", rows=np.zeros((2, 3), np.float32))
+    assert signatures.run("read", rows=ROWS)["sum"].tolist() == [[2, 3]]
+
+
+def test_an_answer_is_not_changed_by_the_next_run(model):
+    signatures = Signatures(model)
+    first = signatures.run("read", rows=ROWS)["sum"]
+    signatures.run("read", rows=ROWS + 5)
+    assert first.tolist() == [[1, 2]]
+
+
 def test_an_unknown_signature_is_refused_with_those_that_there_are(model):
     with pytest.raises(
         BundleError, match=r"Expected the signature 'infer' in the model, got \['bump', 'read', 'restore'\]"

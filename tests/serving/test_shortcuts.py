@@ -9,10 +9,11 @@ from hypothesis import given
 from pydantic import ValidationError
 
 from recsys.contracts.feed import Candidate, FeedResponse
-from serving.engine import Reranked
+from serving.engine import Ranked
 from serving.reasons import Behaviour, Reason
 from serving.wire.answers import write_recommended, write_reranked, write_retrieved
-from serving.wire.feed import CandidateGiven, RecommendAnswer, RecommendRequest, RerankAnswer, RetrieveAnswer
+from serving.wire.feed import RecommendAnswer, RecommendRequest, RerankAnswer, RerankRequest, RetrieveAnswer
+from serving.wire.given import GIVEN_LIST, GivenCandidate
 from tests.serving.conftest import problem_of
 from tests.serving.test_hostile_input import JSON, KEYS, LAWFUL, VALUES, st
 
@@ -28,6 +29,31 @@ def test_what_pydantic_reads_is_what_python_reads(changes):
     except ValidationError:
         return
     assert read == RecommendRequest.model_validate(json.loads(content))
+
+
+IDS = st.text(max_size=3) | st.just("x" * 300) | VALUES
+CANDIDATES = st.fixed_dictionaries(
+    {"item_id": IDS, "score": st.floats() | st.integers() | VALUES},
+    optional={"room_id": IDS | st.none(), "extra": st.none()},
+)
+
+
+@given(
+    body=st.fixed_dictionaries(
+        {"history": st.lists(IDS, max_size=3) | VALUES, "candidates": st.lists(CANDIDATES, max_size=3) | VALUES},
+        optional={"explain": st.booleans() | VALUES, "more": st.none()},
+    )
+)
+def test_a_list_is_read_as_dictionaries_exactly_when_it_is_as_a_model(body):
+    """Else FastAPI's way would be asked for words about a body in which it finds nothing wrong, or never asked."""
+    content = json.dumps(body)
+    try:
+        careful = RerankRequest.model_validate_json(content)
+    except ValidationError:
+        with pytest.raises(ValidationError):
+            GIVEN_LIST.validate_json(content)
+        return
+    assert RerankRequest(**GIVEN_LIST.validate_json(content)) == careful
 
 
 @pytest.mark.parametrize("content_type", ["application/json", "application/json; charset=utf-8", "application/x+json"])
@@ -59,15 +85,22 @@ def test_written_candidates_are_those_of_the_models():
 
 
 def test_a_written_order_is_that_of_the_model(bundle):
-    given = [CandidateGiven(item_id=item_id, score=0.0, room_id=f"room {item_id}") for item_id in "abc"]
+    item_ids = ("a", "b", '"\\c\n')
+    given = [GivenCandidate(item_id=item_id, score=0.0, room_id=f'"room" {item_id}') for item_id in item_ids]
+    given.append(GivenCandidate(item_id="d", score=0.0))
     reason = Reason(0.5, 0.25, -0.125, (Behaviour("h", 2.0), Behaviour("g", -1.0)))
-    ranked = [Reranked(2, 1.5), Reranked(0, 0.5), Reranked(1, None)]
+    ranked = Ranked(known=[2, 0], scores=[1.5, 0.1], unknown=[1, 3])
     content = write_reranked(bundle.manifest, given, ranked, {2: reason})
     answer = RerankAnswer.model_validate_json(content)
     rows = [(one.item_id, one.score, one.room_id, one.known) for one in answer.candidates]
-    assert rows == [("c", 1.5, "room c", True), ("a", 0.5, "room a", True), ("b", None, "room b", False)]
+    assert rows == [
+        ('"\\c\n', 1.5, '"room" "\\c\n', True),
+        ("a", 0.1, '"room" a', True),
+        ("b", None, '"room" b', False),
+        ("d", None, None, False),
+    ]
     assert answer.model_dump(mode="json") == json.loads(content), "every field is written, none by its default"
     told = answer.candidates[0].reason
     assert (told.cloud_rank, told.rank, told.cloud_score, told.own_score) == (2, 0, 0.5, 0.25)
     assert [(one.item_id, one.effect) for one in told.behaviours] == [("h", 2.0), ("g", -1.0)]
-    assert [one.reason for one in answer.candidates[1:]] == [None, None]
+    assert [one.reason for one in answer.candidates[1:]] == [None, None, None]
