@@ -17,6 +17,9 @@ def serve(
     port: Annotated[
         int | None, typer.Option("--port", metavar="N", min=0, max=65_535, help="0 takes a free one.  [default: 8080]")
     ] = None,
+    workers: Annotated[
+        int | None, typer.Option("--workers", metavar="N", min=1, help="Processes that serve.  [default: 1]")
+    ] = None,
     workspace: WorkspacePath = DEFAULT_WORKSPACE,
     seed: Seed = 0,
     config: ConfigPath = None,
@@ -33,12 +36,16 @@ def serve(
 
         settings = load_settings(ServingSettings, config)
         from recsys.storage.workspace import Workspace
-        from serving.server import serve as serve_forever
 
-        changes = {name: value for name, value in {"host": host, "port": port}.items() if value is not None}
+        told = {"host": host, "port": port, "num_workers": workers}
+        settings = settings.model_copy(update={name: value for name, value in told.items() if value is not None})
 
         def announce(url: str) -> None:
             result = {"url": url, "workspace": str(workspace), "seconds": session.seconds}
             session.finish(result, f"Serving {workspace} at {url} (try {url}/docs); Ctrl-C ends it.")
 
-        serve_forever(Workspace(workspace), settings.model_copy(update=changes), announce)
+        if settings.num_workers == 1:
+            from serving.server import serve as serve_forever
+        else:
+            from serving.crew import serve_by_many as serve_forever
+        serve_forever(Workspace(workspace), settings, announce)

@@ -9,7 +9,7 @@ import logging
 import os
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from typing import Final
@@ -58,47 +58,42 @@ class Metrics:
         """
         self._registry = CollectorRegistry()
         self._served: tuple[str, str] | None = None
-        self._requests = Counter(
+        requests = Counter(
             "tandem_requests", "Requests answered.", ("route", "method", "status"), registry=self._registry
         )
-        self._seconds = Histogram(
+        seconds = Histogram(
             "tandem_request_seconds",
             "Time from the request's first byte to the answer's last.",
             ("route",),
             buckets=_BUCKETS_S,
             registry=self._registry,
         )
-        self._stage_seconds = Histogram(
+        stage_seconds = Histogram(
             "tandem_stage_seconds",
             "Time within a request, by stage.",
             ("route", "stage"),
             buckets=_BUCKETS_S,
             registry=self._registry,
         )
-        self._bundle = Gauge(
-            "tandem_bundle_info",
-            "The served bundle: the number of processes that serve it.",
-            ("version", "embedding_version"),
-            registry=self._registry,
-            multiprocess_mode="livesum",
+        self._bundle = self._gauge(
+            "tandem_bundle_info", "The served bundle: how many processes serve it.", ("version", "embedding_version")
         )
         self._loads = Counter(
             "tandem_bundle_loads", "Bundles found, by what became of them.", ("outcome",), registry=self._registry
         )
         for outcome in ("served", "refused"):
             self._loads.labels(outcome)
-        self._depth = Gauge(
-            "tandem_queue_depth",
-            "Requests that wait, or are in a thread.",
-            registry=self._registry,
-            multiprocess_mode="livesum",
-        )
+        self._depth = self._gauge("tandem_queue_depth", "Requests that wait, or are in a thread.")
         self._queue_depth = queue_depth
 
         # Looked up once, for looking up takes longer than counting. Labels are few: no more than routes and stages.
-        self._request_of = cache(self._requests.labels)
-        self._seconds_of = cache(self._seconds.labels)
-        self._stage_seconds_of = cache(self._stage_seconds.labels)
+        self._request_of = cache(requests.labels)
+        self._seconds_of = cache(seconds.labels)
+        self._stage_seconds_of = cache(stage_seconds.labels)
+
+    def _gauge(self, name: str, words: str, labels: Sequence[str] = ()) -> Gauge:
+        """Returns a gauge that processes which share their figures add up, as long as they live."""
+        return Gauge(name, words, labels, registry=self._registry, multiprocess_mode="livesum")
 
     def record_request(self, route: str, method: str, status: int, seconds: float) -> None:
         """Counts one answer."""

@@ -16,6 +16,8 @@ class ServingSettings(Settings):
     """A TOML file of API keys; empty: everybody may ask everything."""
     max_body_bytes: int = Field(1_048_576, ge=1_024)
     max_candidates: int = Field(500, ge=1)
+    num_workers: int = Field(1, ge=1)
+    """Processes on one socket; the limits below are each one's own."""
     num_threads: int = Field(2, ge=1)
     max_queued: int = Field(256, ge=0)
     """Requests that may wait for a thread; beyond it the answer is 429 with Retry-After."""
