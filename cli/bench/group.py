@@ -14,6 +14,7 @@ from cli.bench.prepare import prepare
 from cli.bench.query_tower import query_tower
 from cli.bench.serving import serving
 from cli.bench.start import start
+from cli.bench.strict import strict
 from cli.bench.survival import survival
 from cli.epilog import example
 
@@ -41,6 +42,13 @@ bench.command(
 )(index)
 bench.command(epilog=example("tandem bench prepare", "tandem bench prepare --rows 200000 --repeats 3 --json"))(prepare)
 bench.command(epilog=example("tandem bench federated", "tandem bench federated --slope 100000 --json"))(federated)
+bench.command(
+    epilog=example(
+        "tandem bench strict",
+        "tandem bench strict --protocol P1 --protocol P4 --json",
+        "tandem bench strict --dropout 0.3 --validation",
+    )
+)(strict)
 bench.command(epilog=example("tandem bench device", "tandem bench device --users 500 --json"))(device)
 bench.command(epilog=example("tandem bench start", "tandem bench start --repeats 20 --json"))(start)
 bench.command(

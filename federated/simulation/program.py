@@ -120,7 +120,9 @@ def run_name(base_version: str, settings: FederatedSettings, seed: int) -> str:
     Nor does how many there are, unless they are private: then they decide about the noise.
     """
     idle = {"worker_start_s"} if settings.privacy.epsilon else {"worker_start_s", "num_rounds"}
-    facts = settings.model_dump(mode="json", exclude={"rounds": idle, "release": True, "personal": True})
+    facts = settings.model_dump(
+        mode="json", exclude={"rounds": idle, "release": True, "personal": True, "strict": True}
+    )
     digest = hashlib.sha256(json.dumps([facts, seed], sort_keys=True).encode()).hexdigest()
     return f"{base_version}-{digest[:8]}"
 

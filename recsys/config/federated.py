@@ -74,11 +74,31 @@ class ReleaseSettings(Settings):
     publish_anyway: bool = False
 
 
+class StrictSettings(Settings):
+    """Retrieval learned from nothing but secure sums over devices."""
+
+    max_history: int = Field(800, ge=2)
+    """Latest choices of a device that count."""
+    window: int = Field(30, ge=1)
+    decay: float = Field(0.8, gt=0, le=1)
+    levels: int = Field(16, ge=1)
+    """What a pair at lag 1 counts, and no cell of a device exceeds."""
+    half_life: float = Field(2.0, gt=0)
+    popularity: float = Field(0.15, ge=0)
+    ease_l2: float = Field(200.0, gt=0)
+    recency_ease_l2: float = Field(400.0, gt=0)
+    recency_floor: float = Field(0.05, ge=0, le=1)
+    recency_half_life: float = Field(3.0, gt=0)
+    users_per_pack: int = Field(500, ge=1)
+    worker_start_s: float = Field(60.0, gt=0)
+
+
 class FederatedSettings(Settings):
-    """Everything that `tandem federate` can be told."""
+    """Everything that `tandem federate` can be told, and in `strict` what `tandem bench strict` can be."""
 
     device: DeviceSettings = DeviceSettings()
     personal: PersonalSettings = PersonalSettings()
     rounds: RoundSettings = RoundSettings()
     privacy: PrivacySettings = PrivacySettings()
     release: ReleaseSettings = ReleaseSettings()
+    strict: StrictSettings = StrictSettings()

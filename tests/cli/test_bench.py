@@ -31,6 +31,7 @@ COMMANDS = (
     "index",
     "prepare",
     "federated",
+    "strict",
     "device",
     "start",
     "serving",

@@ -1,0 +1,155 @@
+"""What one device adds to sums over all devices: which items it saw, which follow which, which go together.
+
+Nothing here is ever read by itself: a device masks the whole vector, zeros and all, before it is sent (`masking.py`),
+and the server sees sums only. So that one person cannot move a sum far, a device counts its latest choices alone, and
+adds to no cell more than a bound; both limit what it adds in all. Counts are whole numbers, because masks are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from recsys.config.federated import StrictSettings
+from recsys.contracts.arrays import Int32Array, Int64Array
+from recsys.errors import ContractError
+
+_MOST_CELLS = 2**31 - 1
+
+
+@dataclass(frozen=True, eq=False)
+class Contribution:
+    """A vector of whole numbers, most of them 0, before it is masked.
+
+    Law: cells are distinct, ascending and within the vector; values are from 1 to `bound`.
+
+    Attributes:
+      cells: `[num_cells]` int32, places that are not 0.
+      values: `[num_cells]` int32, what stands there.
+      size: Length of the vector.
+      bound: What no device exceeds in any cell.
+    """
+
+    cells: Int32Array
+    values: Int32Array
+    size: int
+    bound: int
+
+    def __post_init__(self) -> None:
+        """Checks the law.
+
+        Raises:
+          ContractError: If it is broken.
+        """
+        if self.size > _MOST_CELLS:
+            raise ContractError(
+                f"Expected a vector of at most {_MOST_CELLS:,} cells, got {self.size:,}: too many items."
+            )
+        ordered = bool((np.diff(self.cells) > 0).all())
+        inside = not len(self.cells) or (self.cells[0] >= 0 and self.cells[-1] < self.size)
+        bounded = bool(((self.values >= 1) & (self.values <= self.bound)).all())
+        if not ordered or not inside or not bounded or len(self.cells) != len(self.values):
+            raise ContractError(
+                f"Expected distinct ascending cells below {self.size:,} with values from 1 to {self.bound}, got others."
+            )
+
+    def expand(self) -> Int64Array:
+        """Returns the whole vector, `[size]` int64."""
+        vector = np.zeros(self.size, np.int64)
+        vector[self.cells] = self.values
+        return vector
+
+
+def count_items(history: Int32Array, num_items: int, settings: StrictSettings) -> Contribution:
+    """Returns a vector of `num_items` cells: 1 at each item that was chosen, however often.
+
+    Args:
+      history: `[num]` int32 items from 0, oldest first.
+      num_items: In the catalogue.
+      settings: How many choices count.
+
+    Raises:
+      ContractError: If an item is outside the catalogue.
+    """
+    chosen = np.unique(_latest(history, settings))
+    return Contribution(chosen.astype(np.int32), np.ones(len(chosen), np.int32), num_items, 1)
+
+
+def count_transitions(history: Int32Array, num_items: int, settings: StrictSettings) -> Contribution:
+    """Returns a vector of `num_items` ** 2 cells: at i * num_items + j how often, and how soon, j followed i.
+
+    A pair at lag l counts `levels` * `decay` ** (l - 1), rounded; a cell no more than `levels`, however often the pair
+    came. So a device adds at most `max_history` times the levels of all lags.
+
+    Args:
+      history: `[num]` int32 items from 0, oldest first.
+      num_items: In the catalogue.
+      settings: How many choices count, how far they may lie apart, and for how much.
+
+    Raises:
+      ContractError: If an item is outside the catalogue.
+    """
+    latest = _latest(history, settings).astype(np.int64)
+    levels = lag_levels(settings)[: max(len(latest) - 1, 0)]
+    parts = [latest[:-lag] * num_items + latest[lag:] for lag in range(1, len(levels) + 1)]
+    values = np.repeat(levels, [len(part) for part in parts])
+    cells, where = np.unique(_join(parts), return_inverse=True)
+    summed = np.bincount(where, values, len(cells)).astype(np.int32)
+    _check(latest, num_items)
+    return Contribution(cells.astype(np.int32), np.minimum(summed, settings.levels), num_items**2, settings.levels)
+
+
+def count_together(history: Int32Array, num_items: int, settings: StrictSettings) -> Contribution:
+    """Returns a vector with a cell for each pair of items (`pair_cells`): 1 where both were chosen.
+
+    Args:
+      history: `[num]` int32 items from 0, oldest first.
+      num_items: In the catalogue.
+      settings: How many choices count.
+
+    Raises:
+      ContractError: If an item is outside the catalogue.
+    """
+    chosen = np.unique(_latest(history, settings)).astype(np.int64)
+    _check(chosen, num_items)
+    first, second = np.triu_indices(len(chosen), 1)
+    cells = pair_cells(chosen[first], chosen[second], num_items).astype(np.int32)
+    return Contribution(cells, np.ones(len(cells), np.int32), num_pairs(num_items), 1)
+
+
+def lag_levels(settings: StrictSettings) -> Int64Array:
+    """Returns what a pair at lag 1, 2, … counts, `[num_lags]` int64, as long as it is not 0."""
+    weights = settings.levels * settings.decay ** np.arange(settings.window)
+    rounded = np.rint(weights).astype(np.int64)
+    return rounded[rounded > 0]
+
+
+def num_pairs(num_items: int) -> int:
+    """Returns how many pairs of different items there are."""
+    return num_items * (num_items - 1) // 2
+
+
+def pair_cells(first: Int64Array, second: Int64Array, num_items: int) -> Int64Array:
+    """Returns the cells of pairs, first < second: (0, 1), (0, 2), …, (1, 2), … are 0, 1, ….
+
+    Example:
+      >>> pair_cells(np.array([0, 0, 1]), np.array([1, 2, 2]), 3).tolist()
+      [0, 1, 2]
+    """
+    return first * (2 * num_items - first - 1) // 2 + second - first - 1
+
+
+def _latest(history: Int32Array, settings: StrictSettings) -> Int32Array:
+    return history[max(len(history) - settings.max_history, 0) :]
+
+
+def _check(items: npt.NDArray[Any], num_items: int) -> None:
+    if len(items) and not (items.min() >= 0 and items.max() < num_items):
+        raise ContractError(f"Expected items from 0 to {num_items - 1}, got {items.min()} to {items.max()}.")
+
+
+def _join(parts: list[Int64Array]) -> Int64Array:
+    return np.concatenate(parts) if parts else np.zeros(0, np.int64)

@@ -1,0 +1,74 @@
+"""What the server makes of sums over devices: tables that every device downloads.
+
+Transitions as in `benchmarks/baselines/transitions.py`; tastes are EASE^R (Embarrassingly Shallow Autoencoders for
+Sparse Data, Steck, WWW 2019), whose weights follow from the Gram matrix of all histories, which is a sum over people.
+Deviation: the sums are of clipped and rounded counts.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from federated.device.contribution import num_pairs
+from federated.device.retrieval import SharedTables, pack_table
+from recsys.config.federated import StrictSettings
+from recsys.contracts.arrays import Float32Array, Float64Array, Int64Array
+from recsys.errors import FederationError
+
+
+def build_tables(
+    items: Int64Array, transitions: Int64Array, pairs: Int64Array, settings: StrictSettings
+) -> SharedTables:
+    """Returns the tables.
+
+    Args:
+      items: `[num_items]` int64, the sum of `count_items`.
+      transitions: `[num_items ** 2]` int64, the sum of `count_transitions`.
+      pairs: `[num_pairs]` int64, the sum of `count_together`.
+      settings: Of the scores.
+
+    Raises:
+      FederationError: If the sums are of different catalogues.
+    """
+    num_items = len(items)
+    if len(transitions) != num_items**2 or len(pairs) != num_pairs(num_items):
+        raise FederationError(
+            f"Expected sums over {num_items} items, got {len(transitions)} cells of transitions and {len(pairs)} of "
+            "pairs. Sum them over one catalogue."
+        )
+    gram = fill_gram(items, pairs)
+    return SharedTables(
+        popularity=items.astype(np.float32),
+        follows=pack_table(normalise(transitions.reshape(num_items, num_items), items, settings.popularity)),
+        recent_taste=pack_table(solve(gram, settings.recency_ease_l2)),
+        taste=pack_table(solve(gram, settings.ease_l2)),
+    )
+
+
+def normalise(transitions: Int64Array, items: Int64Array, popularity: float) -> Float32Array:
+    """Returns `[num_items, num_items]` float32: C[i, j] / (n_i * n_j ** popularity), up to one factor for all."""
+    counts = np.maximum(items, 1).astype(np.float64)
+    votes: Float32Array = (transitions / counts[:, None] / counts**popularity).astype(np.float32)
+    return votes
+
+
+def fill_gram(items: Int64Array, pairs: Int64Array) -> Float64Array:
+    """Returns `[num_items, num_items]` float64, symmetric: how many people chose both."""
+    gram = np.zeros((len(items), len(items)), np.float64)
+    gram[np.triu_indices(len(items), 1)] = pairs
+    gram += gram.T
+    np.fill_diagonal(gram, items)
+    return gram
+
+
+def solve(gram: Float64Array, l2: float) -> Float32Array:
+    """Returns EASE^R's weights, `[num_items, num_items]` float32 with a zero diagonal.
+
+    Args:
+      gram: `[num_items, num_items]` float64.
+      l2: Regularisation, λ of the paper.
+    """
+    inverse = np.linalg.inv(gram + l2 * np.eye(len(gram)))
+    weights = -inverse / inverse.diagonal()
+    np.fill_diagonal(weights, 0.0)
+    return weights.astype(np.float32)

@@ -1,0 +1,67 @@
+"""Strict federation beside models that know every history, with a real TFF worker."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cli.bench.strict import tabulate_strict
+from cli.console import print_to
+
+ROOT = Path(__file__).parents[2]
+
+pytestmark = pytest.mark.federation
+
+
+@pytest.fixture(scope="module")
+def result(tmp_path_factory):
+    command = [sys.executable, "-m", "tests.benchmarks.strict_rehearsal", str(tmp_path_factory.mktemp("strict")), "0.3"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return {**json.loads(done.stdout), "part": "test"}
+
+
+def test_all_arms_answer_the_same_requests_and_find_the_ring(result):
+    group = result["groups"]["all"]
+    assert list(group["arms"]) == ["transitions", "blend", "strict_transitions", "strict_blend"]
+    assert group["num_requests"] == 30
+    assert all(metrics["hit_rate_at_10"]["mean"] == 1 for metrics in group["arms"].values())
+    assert {"strict_transitions-transitions", "strict_blend-blend"} <= set(group["differences"])
+
+
+def test_every_device_is_asked_and_those_that_drop_out_are_in_no_sum(result):
+    federation = result["federation"]
+    assert federation["num_devices"] == 30 > federation["num_uploads"] > 15
+    assert all(held["equals_plain_sum"] for held in federation["sums"].values())
+
+
+def test_the_bytes_are_those_of_masked_vectors_and_whole_tables(result):
+    sums, costs = result["federation"]["sums"], result["federation"]["costs"]
+    assert {name: held["num_cells"] for name, held in sums.items()} == {"items": 12, "transitions": 144, "pairs": 66}
+    for held in sums.values():
+        assert held["upload_bytes"] == -(-held["num_cells"] * held["bits"] // 8)
+    assert (
+        costs["strict_transitions"]["upload_bytes"]
+        == sums["items"]["upload_bytes"] + sums["transitions"]["upload_bytes"]
+    )
+    assert costs["strict_blend"]["upload_bytes"] == sum(held["upload_bytes"] for held in sums.values())
+    # A table has 144 bytes and 12 scales of 4 bytes; popularity 12 numbers of 4.
+    assert [cost["download_bytes"] for cost in costs.values()] == [48 + 192, 48 + 3 * 192]
+
+
+def test_nothing_of_a_device_is_left_behind(result):
+    assert not result["left"]
+
+
+def test_every_figure_is_shown(result):
+    stream = io.StringIO()
+    for table in tabulate_strict(result):
+        print_to(stream, table)
+    shown = stream.getvalue()
+    for text in ("strict_blend − blend", "devices in 1 round", "Bytes of one device", "transitions", "bit for bit"):
+        assert text in shown, text

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from federated.device.retrieval import PrivateRetriever, SharedTables, pack_table
+from recsys.config.federated import StrictSettings
+from recsys.features.history import standardise
+
+SETTINGS = StrictSettings(half_life=1.0, recency_floor=0.5, recency_half_life=1.0)
+FOLLOWS = np.array([[0, 127, 0], [126, 0, 254], [0, 0, 0]], np.float32)
+RECENT = np.array([[0, 127, 0], [0, 0, 127], [127, 0, 0]], np.float32)
+TASTE = np.array([[0, 0, 127], [127, 0, 0], [0, 127, 0]], np.float32)
+POPULARITY = np.array([3, 1, 2], np.float32)
+
+
+@pytest.fixture
+def retriever():
+    return PrivateRetriever(SharedTables(POPULARITY, *map(pack_table, (FOLLOWS, RECENT, TASTE))), SETTINGS)
+
+
+def items(*values):
+    return np.array(values, np.int32)
+
+
+def test_later_choices_vote_with_more_weight(retriever):
+    # Item 1 was last and weighs 1, item 0 before it 1/2.
+    assert retriever.follow(items(0, 1)).tolist() == [126, 63.5, 254]
+
+
+def test_the_blend_adds_half_of_each_taste_to_what_follows(retriever):
+    # Recency: item 1 weighs 1, item 0 1/2 + 1/4; the plain profile has each item once, however often it was chosen.
+    follows, recent, taste = [126, 63.5, 254], [0, 95.25, 127], [127, 0, 127]
+    expected = standardise(np.array(follows)) + 0.5 * (standardise(np.array(recent)) + standardise(np.array(taste)))
+    np.testing.assert_allclose(retriever.blend(items(0, 1)), expected, rtol=1e-5)
+
+
+def test_choices_that_are_too_long_ago_to_matter_change_nothing(retriever):
+    np.testing.assert_array_equal(retriever.follow(items(2, *[0] * 30)), retriever.follow(items(1, *[0] * 30)))
+
+
+def test_without_history_popularity_is_all_there_is(retriever):
+    for score in (retriever.follow, retriever.blend):
+        assert score(items()).tolist() == [3, 1, 2]
+
+
+def test_a_table_in_bytes_is_off_by_half_a_scale_at_most():
+    rows = np.random.default_rng(0).normal(size=(50, 50)).astype(np.float32)
+    table = pack_table(rows)
+    assert np.abs(table.codes * table.scales[:, None] - rows).max() <= table.scales.max() / 2 * 1.001
+    assert table.size_bytes == 50 * 50 + 50 * 4
+
+
+def test_a_row_of_nothing_stays_nothing():
+    assert not pack_table(np.zeros((3, 3), np.float32)).vote(items(0, 1), np.ones(2, np.float32)).any()

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from benchmarks.arms import ARMS
+from benchmarks.settings import BaselineSettings
+from federated.device.contribution import count_items, count_together, count_transitions
+from federated.device.retrieval import PrivateRetriever
+from federated.simulation.strict.tables import build_tables, fill_gram, normalise, solve
+from recsys.config.federated import StrictSettings
+from recsys.errors import FederationError
+from tests.benchmarks.tasks import make_log, make_requests
+
+COUNTS = (count_items, count_transitions, count_together)
+
+
+def integers(*values):
+    return np.array(values, np.int64)
+
+
+def test_the_gram_matrix_has_pairs_beside_the_diagonal_of_items():
+    assert fill_gram(integers(4, 5, 6), integers(1, 2, 3)).tolist() == [[4, 1, 2], [1, 5, 3], [2, 3, 6]]
+
+
+def test_votes_are_divided_by_both_counts():
+    # An item that nobody chose counts as one.
+    votes = normalise(integers(8, 4, 2, 0).reshape(2, 2), integers(4, 0), 0.5)
+    assert votes.tolist() == [[1.0, 1.0], [1.0, 0.0]]
+
+
+def test_the_tastes_of_two_items_are_those_of_the_formula():
+    # Gram [[3, 1], [1, 2]] + 1 has the inverse [[3, -1], [-1, 4]] / 11: weights 1/4 and 1/3.
+    np.testing.assert_allclose(solve(np.array([[3.0, 1.0], [1.0, 2.0]]), 1.0), [[0, 0.25], [1 / 3, 0]], rtol=1e-6)
+
+
+def test_sums_of_different_catalogues_are_refused():
+    with pytest.raises(FederationError, match=r"Expected sums over 3 items, got 4 cells of transitions and 3 of pairs"):
+        build_tables(integers(1, 1, 1), integers(0, 0, 0, 0), integers(0, 0, 0), StrictSettings())
+
+
+@pytest.mark.parametrize(("arm", "ask"), [("transitions", "follow"), ("blend", "blend")])
+def test_a_device_scores_as_the_model_that_knows_every_history(arm, ask):
+    rng = np.random.default_rng(2)
+    histories = [rng.permutation(15)[: rng.integers(3, 15)].tolist() for _ in range(60)]
+    log = make_log(*histories, num_items=15)
+    central = ARMS[arm].build(BaselineSettings())
+    central.fit(log, 0)
+    expected = central.score(make_requests(list(range(60)), [[0]] * 60))
+    settings = StrictSettings(levels=10_000)  # so fine that rounding is out of sight
+    sums = [sum(count(log.history(user), 15, settings).expand() for user in range(60)) for count in COUNTS]
+    retriever = PrivateRetriever(build_tables(*sums, settings), settings)
+    scores = np.stack([getattr(retriever, ask)(log.history(user)) for user in range(60)])
+    for row in range(60):
+        assert np.corrcoef(scores[row], expected[row])[0, 1] > 0.999
