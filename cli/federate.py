@@ -21,8 +21,12 @@ Algorithm = Annotated[
     typer.Option(
         "--algorithm",
         metavar="NAME",
-        help="fed_avg, fed_prox, fed_adagrad, fed_adam or fed_yogi.  [default: fed_avg]",
+        help="fed_avg, fed_prox, fed_adagrad, fed_adam, fed_yogi or fed_recon.  [default: fed_avg]",
     ),
+]
+Aggregator = Annotated[
+    str | None,
+    typer.Option("--aggregator", metavar="NAME", help="mean, robust, compressed or secure.  [default: mean]"),
 ]
 Epsilon = Annotated[
     float | None,
@@ -39,6 +43,7 @@ def federate(
     rounds: Annotated[int | None, typer.Option("--rounds", metavar="N", min=1, help="Rounds to run.")] = None,
     clients: Annotated[int | None, typer.Option("--clients", metavar="N", min=1, help="Devices in each round.")] = None,
     algorithm: Algorithm = None,
+    aggregator: Aggregator = None,
     epsilon: Epsilon = None,
     publish_anyway: PublishAnyway = False,
     workspace: WorkspacePath = DEFAULT_WORKSPACE,
@@ -58,6 +63,7 @@ def federate(
 
         changes = {
             "rounds": {"num_rounds": rounds, "clients_per_round": clients, "algorithm": algorithm},
+            "aggregation": {"kind": aggregator},
             "privacy": {"epsilon": epsilon},
             "release": {"publish_anyway": publish_anyway or None},
         }

@@ -12,6 +12,7 @@ from cli.bench.index import index
 from cli.bench.likes import likes
 from cli.bench.prepare import prepare
 from cli.bench.query_tower import query_tower
+from cli.bench.resumption import resumption
 from cli.bench.serving import serving
 from cli.bench.start import start
 from cli.bench.strict import strict
@@ -31,6 +32,7 @@ bench.command(
     )
 )(cloud)
 bench.command(epilog=example("tandem bench survival", "tandem bench survival --kills 3 --json"))(survival)
+bench.command(epilog=example("tandem bench resumption", "tandem bench resumption --kills 3 --json"))(resumption)
 bench.command(epilog=example("tandem bench likes", "tandem bench likes --seeds 3 --config my_cloud.toml --json"))(likes)
 bench.command(epilog=example("tandem bench cold", "tandem bench cold --config my_cloud.toml --json"))(cold)
 bench.command(
@@ -41,7 +43,14 @@ bench.command(
     )
 )(index)
 bench.command(epilog=example("tandem bench prepare", "tandem bench prepare --rows 200000 --repeats 3 --json"))(prepare)
-bench.command(epilog=example("tandem bench federated", "tandem bench federated --slope 100000 --json"))(federated)
+bench.command(
+    epilog=example(
+        "tandem bench federated",
+        "tandem bench federated --slope 100000 --json",
+        "tandem bench federated --learn",
+        "tandem bench federated --arm fed_avg --arm robust --config federated.toml",
+    )
+)(federated)
 bench.command(
     epilog=example(
         "tandem bench strict",

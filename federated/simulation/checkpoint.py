@@ -36,6 +36,9 @@ class RoundMetrics:
       seconds: The round with the making of its data, without validation.
       clients_per_s: `num_clients` by the time in TFF alone.
       epsilon: What is spent of everybody's privacy after this round; None where none was promised.
+      num_lost: Selected devices that dropped out.
+      num_late: Selected devices that reported when the round was closed.
+      closed_after_s: When that was, on the devices' clocks; 0 where all of them always come.
     """
 
     round_number: int
@@ -46,6 +49,9 @@ class RoundMetrics:
     seconds: float
     clients_per_s: float
     epsilon: float | None = None
+    num_lost: int = 0
+    num_late: int = 0
+    closed_after_s: float = 0.0
 
 
 @dataclass(frozen=True)

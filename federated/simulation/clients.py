@@ -26,7 +26,9 @@ class Clients:
     cloud knows by consent, so that one tower serves both kinds of request.
     """
 
-    def __init__(self, cloud: CloudModel, population: Population, settings: DeviceSettings, seed: int) -> None:
+    def __init__(
+        self, cloud: CloudModel, population: Population, settings: DeviceSettings, seed: int, num_left: int = 0
+    ) -> None:
         """Builds nothing yet.
 
         Args:
@@ -34,11 +36,13 @@ class Clients:
           population: Whose logs are read.
           settings: Of local training.
           seed: Of the run; each client draws from it and its own id.
+          num_left: Private choices of each person, the last, that make no example.
         """
         self._cloud = cloud
         self._population = population
         self._settings = settings
         self._seed = seed
+        self._num_left = num_left
 
     def build(self, user_ids: Iterable[str]) -> Iterator[tuple[str, LocalExamples]]:
         """Yields people with their examples, of which there may be none, as their logs are read."""
@@ -53,6 +57,7 @@ class Clients:
     def _build(self, log: UserLog) -> LocalExamples:
         maker = ChoiceMaker(self._cloud, log, NUM_CANDIDATES)
         rows = maker.private_rows
+        rows = rows[: max(0, len(rows) - self._num_left)]
         choices: list[Choice] = []
         for place in range(len(rows) - 1, -1, -1):  # the latest first, and no more than are wanted
             choice = maker.choice(rows[place], fresh=place % 2 == 1)

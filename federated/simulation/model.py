@@ -14,6 +14,7 @@ import tensorflow as tf
 import tensorflow_federated as tff
 
 from federated.device.examples import LocalExamples
+from federated.simulation.views import View, find_local, split_weights
 from recsys.config.federated import DeviceSettings
 from recsys.contracts.arrays import Float32Array
 from recsys.models.device_tower import build_device_tower
@@ -27,7 +28,8 @@ class ListwiseLoss(tf.keras.losses.Loss):
 
     def call(self, y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
         """Returns `[batch]` float32."""
-        return listwise_loss(tf.one_hot(y_true, tf.shape(y_pred)[1]), y_pred)
+        places = tf.cast(y_true, tf.int32)  # Keras' metrics turn labels into float32
+        return listwise_loss(tf.one_hot(places, tf.shape(y_pred)[1]), y_pred)
 
 
 class VectorTable(tf.keras.layers.Layer):
@@ -77,24 +79,56 @@ def model_builder(vectors: Float32Array, settings: DeviceSettings) -> Callable[[
       vectors: `[num_items + 1, dim]` float32, row 0 zero.
       settings: Of the tower.
     """
-    dim = int(vectors.shape[1])
 
     def build() -> tff.learning.models.VariableModel:
-        features, label = example_spec(dim, settings)
-        inputs = {name: tf.keras.Input(spec.shape[1:], dtype=spec.dtype, name=name) for name, spec in features.items()}
-        candidates, history = VectorTable(vectors)(inputs["candidates"], inputs["history"])
-        tower = build_device_tower(dim, settings)
-        scored = tower(
-            {
-                "candidates": candidates,
-                "cloud_scores": inputs["cloud_scores"],
-                "query": inputs["query"],
-                "history": history,
-                "history_mask": tf.cast(inputs["history"] > 0, tf.float32),
-            }
-        )["score"]
-        padding = tf.cast(tf.equal(inputs["candidates"], 0), tf.float32)
-        model = tf.keras.Model(inputs, scored + padding * _ABSENT)
-        return tff.learning.models.from_keras_model(model, loss=ListwiseLoss(), input_spec=(features, label))
+        model = _build_keras(vectors, settings)
+        return tff.learning.models.from_keras_model(
+            model, loss=ListwiseLoss(), input_spec=example_spec(int(vectors.shape[1]), settings)
+        )
 
     return build
+
+
+def view_builder(
+    vectors: Float32Array, settings: DeviceSettings, view: View
+) -> Callable[[], tff.learning.models.ReconstructionModel]:
+    """Returns the same of a model some of whose weights never leave a device; further arguments as of `model_builder`.
+
+    Args:
+      vectors: As above.
+      settings: As above.
+      view: Which those are.
+    """
+
+    def build() -> tff.learning.models.ReconstructionModel:
+        model = _build_keras(vectors, settings)
+        shared, local = split_weights(model.trainable_variables, find_local(view, len(model.trainable_variables)))
+        return tff.learning.models.ReconstructionModel.from_keras_model_and_variables(
+            keras_model=model,
+            global_trainable_variables=shared,
+            global_non_trainable_variables=[],
+            local_trainable_variables=local,
+            local_non_trainable_variables=[],
+            input_spec=example_spec(int(vectors.shape[1]), settings),
+        )
+
+    return build
+
+
+def _build_keras(vectors: Float32Array, settings: DeviceSettings) -> tf.keras.Model:
+    dim = int(vectors.shape[1])
+    features, _ = example_spec(dim, settings)
+    inputs = {name: tf.keras.Input(spec.shape[1:], dtype=spec.dtype, name=name) for name, spec in features.items()}
+    candidates, history = VectorTable(vectors)(inputs["candidates"], inputs["history"])
+    tower = build_device_tower(dim, settings)
+    scored = tower(
+        {
+            "candidates": candidates,
+            "cloud_scores": inputs["cloud_scores"],
+            "query": inputs["query"],
+            "history": history,
+            "history_mask": tf.cast(inputs["history"] > 0, tf.float32),
+        }
+    )["score"]
+    padding = tf.cast(tf.equal(inputs["candidates"], 0), tf.float32)
+    return tf.keras.Model(inputs, scored + padding * _ABSENT)

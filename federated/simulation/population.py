@@ -115,8 +115,13 @@ class Population:
 
     @cached_property
     def _tiers(self) -> dict[str, str]:
-        users = pq.read_table(self._workspace.users)
-        return dict(zip(users.column("user_id").to_pylist(), users.column("device_tier").to_pylist(), strict=True))
+        return read_tiers(self._workspace)
+
+
+def read_tiers(workspace: Workspace) -> dict[str, str]:
+    """Returns the tier of each person's device."""
+    users = pq.read_table(workspace.users)
+    return dict(zip(users.column("user_id").to_pylist(), users.column("device_tier").to_pylist(), strict=True))
 
 
 def _codes(table: pa.Table, name: str, codes: dict[str, int]) -> Int8Array:

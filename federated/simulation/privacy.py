@@ -88,11 +88,16 @@ def plan_rounds(settings: FederatedSettings, num_people: int, spent: Mapping[str
 
     Raises:
       FederationError: If its tower has spent it all.
-      ConfigError: If no noise is enough.
+      ConfigError: If no noise is enough, or `aggregation.kind` asks for another way to the mean.
     """
     privacy, rounds = settings.privacy, settings.rounds
     if not privacy.epsilon:
         return None
+    if settings.aggregation.kind != "mean":
+        raise ConfigError(
+            f'`aggregation.kind`: expected "mean" in rounds with `privacy.epsilon`, which clip and add by their own '
+            f'rule, got "{settings.aggregation.kind}". Leave out one of both.'
+        )
     before = spent.get(SPENT_EPSILON, 0.0)
     if before >= privacy.epsilon:
         raise FederationError(

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from federated.simulation.attendance import gather
 from federated.simulation.checkpoint import RoundMetrics, RunFolder
 from federated.simulation.clients import Clients
 from federated.simulation.cohort import hold_out
 from federated.simulation.packed.store import hold_store, write_table
-from federated.simulation.population import Population
+from federated.simulation.population import Population, read_tiers
 from federated.simulation.privacy import SPENT_DELTA, SPENT_EPSILON, Guarantee, plan_rounds
 from federated.simulation.release import AFTER, BEFORE, CLOUD_ONLY, Release, decide
 from federated.simulation.worker import run_worker
@@ -54,7 +55,7 @@ class FederationReport:
       differences: "after-cloud_only" and "after-before" to metric to interval.
       rounds: Metrics of every round.
       bytes_down: What one client receives in a round: the tower's weights as float32.
-      bytes_up: What it sends: their change and its weight in the average.
+      bytes_up: What it sends: their change, as `aggregation.kind` encodes it, and its weight in the average.
       clients_per_s: Over all rounds, within TFF.
     """
 
@@ -187,6 +188,7 @@ class _Run:
         from federated.simulation.algorithms.registry import build_process
         from federated.simulation.packed.device_tower import PackedDeviceTower, example_fields
         from federated.simulation.packed.private import build_mechanism
+        from federated.simulation.packed.robust import build_treatment
         from federated.simulation.rounds import Federation
 
         settings, examples = self.settings, self.folder.root / "examples"
@@ -195,9 +197,19 @@ class _Run:
         with hold_store(examples, fields, num_rows) as store:
             vectors = write_table(examples / "vectors.bin", validation.vectors)
             mechanism = build_mechanism(guarantee, settings.privacy, self.seed) if guarantee else None
-            process = build_process(PackedDeviceTower(vectors, settings.device), store.columns, settings, mechanism)
+            treatment = mechanism or build_treatment(settings, self.seed)
+            process = build_process(PackedDeviceTower(vectors, settings.device), store.columns, settings, treatment)
             federation = Federation(
-                process, settings, self.seed, sorted(counts), clients, store, validation, self.folder, guarantee
+                process,
+                settings,
+                self.seed,
+                sorted(counts),
+                clients,
+                store,
+                validation,
+                self.folder,
+                guarantee,
+                gather(counts, read_tiers(self.workspace), settings, tower.count_params(), self.seed),
             )
             with run_worker(self.folder.worker_log, settings.rounds.worker_start_s) as worker:
                 return federation.run(tower, worker, progress)
@@ -255,7 +267,9 @@ class _Run:
     ) -> FederationReport:
         values = {arm: {_METRIC: users} for arm, users in ndcg.items()}
         arms, differences = compare(values, [(AFTER, CLOUD_ONLY), (AFTER, BEFORE)], self.seed)
-        num_bytes = int(sum(np.prod(weight.shape) for weight in tower.trainable_weights)) * 4
+        from federated.simulation.packed.encodings import FLOAT_BYTES, count_upload_bytes
+
+        shapes = [weight.shape.as_list() for weight in tower.trainable_weights]
         engine_s = sum(metrics.num_clients / metrics.clients_per_s for metrics in rounds if metrics.num_clients)
         return FederationReport(
             dataset=self.base.manifest.dataset,
@@ -270,8 +284,8 @@ class _Run:
             differences=differences,
             num_validation_users=release.num_users,
             rounds=rounds,
-            bytes_down=num_bytes,
-            bytes_up=num_bytes + 4,
+            bytes_down=FLOAT_BYTES * int(sum(np.prod(shape) for shape in shapes)),
+            bytes_up=count_upload_bytes(shapes, self.settings.aggregation),
             clients_per_s=sum(metrics.num_clients for metrics in rounds) / engine_s if engine_s else 0.0,
             seconds=time.perf_counter() - started,
         )

@@ -10,6 +10,8 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_federated as tff
 
+from federated.simulation.algorithms.registry import local_weights
+from federated.simulation.attendance import Attendance, Crowd
 from federated.simulation.checkpoint import RoundMetrics, RunFolder
 from federated.simulation.clients import Clients
 from federated.simulation.cohort import draw_each, sample_cohort
@@ -19,6 +21,7 @@ from federated.simulation.packed.device_tower import to_fields
 from federated.simulation.packed.store import ExampleStore, Extent
 from federated.simulation.privacy import Guarantee
 from federated.simulation.validation import Validation
+from federated.simulation.views import split_weights
 from federated.simulation.worker import Worker
 from recsys.config.federated import FederatedSettings
 from recsys.progress import Progress
@@ -35,6 +38,7 @@ class Federation:
       user_ids: Who can take part.
       store: Where the examples of people are kept for the worker, once they were drawn.
       guarantee: What the rounds promise; its noise is the process's. None where they promise nothing.
+      crowd: Of those who can take part, where not all of them always come.
     """
 
     process: tff.learning.templates.LearningProcess
@@ -46,6 +50,7 @@ class Federation:
     validation: Validation
     folder: RunFolder
     guarantee: Guarantee | None = None
+    crowd: Crowd | None = None
 
     def run(self, tower: tf.keras.Model, worker: Worker, progress: Progress) -> tuple[RoundMetrics, ...]:
         """Trains a tower in rounds, from the last finished one of the run folder; returns all rounds' metrics.
@@ -87,11 +92,23 @@ class Federation:
 
     def _run_round(self, state: _State, number: int) -> tuple[_State, RoundMetrics]:
         started = time.perf_counter()
-        cohort = self._draw(number)
-        extents = self._find_extents(cohort)
+        attendance = self._draw(number)
+        extents = self._find_extents(attendance.came)
         counts = [extent.count for extent in extents.values() if extent.count]
         epsilon = self.guarantee.epsilon_after(number) if self.guarantee else None
-        metrics = RoundMetrics(number, len(counts), sum(counts), 0.0, 0.0, 0.0, 0.0, epsilon)
+        metrics = RoundMetrics(
+            number,
+            len(counts),
+            sum(counts),
+            0.0,
+            0.0,
+            0.0,
+            0.0,
+            epsilon,
+            num_lost=len(attendance.lost),
+            num_late=len(attendance.late),
+            closed_after_s=attendance.seconds,
+        )
         if not counts and not self.guarantee:  # nobody's list held the choice: the model stays as it is
             return state, replace(metrics, seconds=time.perf_counter() - started)
         packs = [to_dataset(pack) for pack in cut_cohort(extents, self.settings.rounds.users_per_pack)]
@@ -105,12 +122,18 @@ class Federation:
             clients_per_s=len(counts) / (ended - called),
         )
 
-    def _draw(self, number: int) -> list[str]:
+    def _draw(self, number: int) -> Attendance:
         """The cohort; in private rounds everybody by themselves, as the guarantee has it."""
-        if self.guarantee is None:
-            return sample_cohort(self.user_ids, self.settings.rounds.clients_per_round, self.seed, number)
-        self.guarantee.check(number)
-        return draw_each(self.user_ids, self.guarantee.sampling_rate, self.seed, number)
+        if self.guarantee is not None:
+            self.guarantee.check(number)
+        rate = self.guarantee.sampling_rate if self.guarantee else None
+        if self.crowd is not None:
+            return self.crowd.attend(number, rate)
+        if rate is None:
+            return Attendance(
+                tuple(sample_cohort(self.user_ids, self.settings.rounds.clients_per_round, self.seed, number))
+            )
+        return Attendance(tuple(draw_each(self.user_ids, rate, self.seed, number)))
 
     def _find_extents(self, cohort: Sequence[str]) -> dict[str, Extent]:
         """Writes the examples of people who were never drawn before; returns where everybody's lie."""
@@ -120,12 +143,16 @@ class Federation:
         return {user_id: self.store.extent(user_id) for user_id in cohort}
 
     def _start(self, tower: tf.keras.Model) -> _State:
-        weights = tff.learning.models.ModelWeights(
-            trainable=[weight.numpy() for weight in tower.trainable_weights], non_trainable=[]
-        )
+        shared, local = split_weights([weight.numpy() for weight in tower.trainable_weights], self._local(tower))
+        weights = tff.learning.models.ModelWeights(trainable=shared, non_trainable=local)
         return self.process.set_model_weights(self.process.initialize(), weights)
 
     def _assign(self, tower: tf.keras.Model, state: _State) -> None:
+        """Gives the tower the server's weights; a device's own stay where they begin."""
         weights = self.process.get_model_weights(state).trainable
-        for variable, value in zip(tower.trainable_weights, weights, strict=True):
+        shared, _ = split_weights(tower.trainable_weights, self._local(tower))
+        for variable, value in zip(shared, weights, strict=True):
             variable.assign(value)
+
+    def _local(self, tower: tf.keras.Model) -> frozenset[int]:
+        return local_weights(self.settings.rounds.algorithm, len(tower.trainable_weights))

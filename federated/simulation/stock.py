@@ -17,6 +17,7 @@ import tensorflow as tf
 import tensorflow_federated as tff
 
 from federated.simulation.algorithms.adaptive import adagrad, adam, yogi
+from federated.simulation.model import ListwiseLoss
 from recsys.config.federated import FederatedSettings, RoundSettings
 
 
@@ -43,6 +44,28 @@ def build_stock_process(
         "loop_implementation": tff.learning.LoopImplementation.DATASET_ITERATOR,
     }
     return tff.learning.algorithms.build_weighted_fed_avg(model, **options)
+
+
+def build_stock_reconstruction(
+    model: Callable[[], tff.learning.models.ReconstructionModel], settings: FederatedSettings
+) -> tff.learning.templates.LearningProcess:
+    """Returns TFF's own federated reconstruction; a client of it is a person's batches, once.
+
+    Args:
+      model: Builds the model (`model.view_builder`).
+      settings: Of local training and the rounds.
+    """
+    device, rounds = settings.device, settings.rounds
+    return tff.learning.algorithms.build_fed_recon(
+        model,
+        loss_fn=ListwiseLoss,
+        client_optimizer_fn=tff.learning.optimizers.build_sgdm(device.learning_rate),
+        reconstruction_optimizer_fn=tff.learning.optimizers.build_sgdm(rounds.reconstruction_rate),
+        server_optimizer_fn=tff.learning.optimizers.build_sgdm(rounds.server_learning_rate),
+        dataset_split_fn=tff.learning.models.ReconstructionModel.build_dataset_split_fn(
+            recon_epochs=rounds.reconstruction_epochs, post_recon_epochs=device.local_epochs, split_dataset=True
+        ),
+    )
 
 
 class HeldDescent(tff.learning.optimizers.Optimizer):

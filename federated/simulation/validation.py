@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 from federated.device.examples import Choice
@@ -88,14 +89,30 @@ class Validation:
             vectors=vectors,
         )
 
-    def ndcg(self, tower: tf.keras.Model) -> Float64Array:
+    def ndcg(self, tower: tf.keras.Model, item_bias: Float32Array | None = None) -> Float64Array:
         """Returns NDCG@10 of each user, `[num_users]` float64: the mean of the user's lists; a missed choice counts 0.
 
         Args:
           tower: Of `build_device_tower`.
+          item_bias: `[num_items + 1]` float32, added to the scores of items if it is given.
         """
         starts = range(0, len(self.targets), _LISTS_PER_CALL)
-        return self._judge(np.concatenate([self._score(tower, slice(row, row + _LISTS_PER_CALL)) for row in starts]))
+        scores = np.concatenate([self._score(tower, slice(row, row + _LISTS_PER_CALL)) for row in starts])
+        return self._judge(scores if item_bias is None else scores + item_bias[self.candidates])
+
+    def ndcg_each(self, tower: tf.keras.Model, weights: Sequence[npt.NDArray[np.float32]]) -> Float64Array:
+        """Returns the same where each user has a tower of their own.
+
+        Args:
+          tower: Of `build_device_tower`; holds the weights of the last user afterwards.
+          weights: Of each user, `[num_users, …]` float32 each, in the order of the tower's.
+        """
+        scores = []
+        for user, rows in enumerate(np.split(np.arange(len(self.users)), np.flatnonzero(np.diff(self.users)) + 1)):
+            for variable, own in zip(tower.trainable_weights, weights, strict=True):
+                variable.assign(own[user])
+            scores.append(self._score(tower, slice(int(rows[0]), int(rows[-1]) + 1)))
+        return self._judge(np.concatenate(scores))
 
     def ndcg_of_cloud(self) -> Float64Array:
         """Returns the same of the cloud's own order."""

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, PositiveFloat
 
 from recsys.config.settings import Settings
 
-Algorithm = Literal["fed_avg", "fed_prox", "fed_adagrad", "fed_adam", "fed_yogi"]
+Algorithm = Literal["fed_avg", "fed_prox", "fed_adagrad", "fed_adam", "fed_yogi", "fed_recon"]
 """How rounds change the tower; one file each in federated/simulation/algorithms/."""
+
+AggregatorKind = Literal["mean", "robust", "compressed", "secure"]
+"""How updates become a mean; federated/README.md tells what each hides from whom."""
 
 
 class DeviceSettings(Settings):
@@ -50,11 +54,46 @@ class RoundSettings(Settings):
     adaptive_momentum: float = Field(0.9, ge=0, lt=1)
     adaptive_decay: float = Field(0.99, gt=0, lt=1)
     adaptive_floor: float = Field(0.001, gt=0)
+    reconstruction_epochs: int = Field(1, ge=1)
+    reconstruction_rate: float = Field(0.3, gt=0)
     clip_norm: float = Field(0.0, ge=0)
     users_per_pack: int = Field(64, ge=1)
     validation_users: int = Field(200, ge=1)
     validation_choices: int = Field(3, ge=1)
     worker_start_s: float = Field(60.0, gt=0)
+
+
+class PopulationSettings(Settings):
+    """When devices are available, how fast they are, and how many get lost; by default all of them always come."""
+
+    over_selection: float = Field(1.0, ge=1)
+    deadline_s: float = Field(0.0, ge=0)
+    dropout: float = Field(0.0, ge=0, lt=1)
+    most_available: float = Field(1.0, gt=0, le=1)
+    least_available: float = Field(1.0, gt=0, le=1)
+    peak_hour: float = Field(3.0, ge=0, lt=24)
+    first_hour: float = Field(20.0, ge=0, lt=24)
+    minutes_per_round: float = Field(30.0, gt=0)
+    example_ms: Mapping[str, PositiveFloat] = Field({"low": 40.0, "mid": 10.0, "high": 4.0}, min_length=1)
+    """Of local training, by tier; a device of another tier is as slow as the slowest."""
+    bytes_per_s: Mapping[str, PositiveFloat] = Field(
+        {"low": 50_000.0, "mid": 500_000.0, "high": 2_000_000.0}, min_length=1
+    )
+
+
+class AggregationSettings(Settings):
+    """How updates become a mean where privacy adds no noise; all kinds but `mean` zero and clip by moving bounds."""
+
+    kind: AggregatorKind = "mean"
+    first_clip_norm: float = Field(0.1, gt=0)
+    unclipped_share: float = Field(0.8, gt=0, lt=1)
+    clip_learning_rate: float = Field(0.2, ge=0)
+    first_peak: float = Field(0.1, gt=0)
+    kept_share: float = Field(0.98, gt=0, lt=1)
+    zero_factor: float = Field(2.0, ge=1)
+    zero_floor: float = Field(0.0, ge=0)
+    compressed_bits: int = Field(8, ge=1, le=16)
+    secure_bits: int = Field(16, ge=2, le=24)
 
 
 class PrivacySettings(Settings):
@@ -99,6 +138,8 @@ class FederatedSettings(Settings):
     device: DeviceSettings = DeviceSettings()
     personal: PersonalSettings = PersonalSettings()
     rounds: RoundSettings = RoundSettings()
+    population: PopulationSettings = PopulationSettings()
+    aggregation: AggregationSettings = AggregationSettings()
     privacy: PrivacySettings = PrivacySettings()
     release: ReleaseSettings = ReleaseSettings()
     strict: StrictSettings = StrictSettings()

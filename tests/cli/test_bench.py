@@ -26,6 +26,7 @@ COMMANDS = (
     "query-tower",
     "cloud",
     "survival",
+    "resumption",
     "likes",
     "cold",
     "index",

@@ -11,10 +11,12 @@ import tensorflow_federated as tff
 from federated.simulation.algorithms.adaptive import build_fed_adagrad, build_fed_adam, build_fed_yogi
 from federated.simulation.algorithms.fed_avg import build_fed_avg
 from federated.simulation.algorithms.fed_prox import build_fed_prox
+from federated.simulation.algorithms.fed_recon import build_fed_recon
+from federated.simulation.packed.bounded import Treatment, compose_bounded
 from federated.simulation.packed.parts import Composer, compose
-from federated.simulation.packed.private import Mechanism, compose_private
 from federated.simulation.packed.store import Column
 from federated.simulation.packed.training import LocalTraining, PackedTower
+from federated.simulation.views import find_local
 from recsys.config.federated import Algorithm, FederatedSettings, RoundSettings
 
 Builder = Callable[[LocalTraining, RoundSettings, Composer], tff.learning.templates.LearningProcess]
@@ -25,11 +27,12 @@ ALGORITHMS: Final[Mapping[Algorithm, Builder]] = {
     "fed_adagrad": build_fed_adagrad,
     "fed_adam": build_fed_adam,
     "fed_yogi": build_fed_yogi,
+    "fed_recon": build_fed_recon,
 }
 
 
 def build_process(
-    tower: PackedTower, columns: Mapping[str, Column], settings: FederatedSettings, mechanism: Mechanism | None = None
+    tower: PackedTower, columns: Mapping[str, Column], settings: FederatedSettings, treatment: Treatment | None = None
 ) -> tff.learning.templates.LearningProcess:
     """Returns the process of the algorithm that the settings name; a client of it is a pack of people.
 
@@ -39,9 +42,23 @@ def build_process(
       tower: What is trained.
       columns: Everybody's examples.
       settings: Of local training and the rounds.
-      mechanism: How rounds are kept private; they are not where it is None.
+      treatment: Of updates, where they are not merely averaged: by noise (`packed.private`) or bounds
+        (`packed.robust`).
     """
-    training = LocalTraining(
+    return compose_algorithm(build_training(tower, columns, settings), settings, treatment)
+
+
+def compose_algorithm(
+    training: LocalTraining, settings: FederatedSettings, treatment: Treatment | None = None
+) -> tff.learning.templates.LearningProcess:
+    """Returns the same for a training that was built already; further arguments as of `build_process`."""
+    composer = partial(compose_bounded, treatment) if treatment else compose
+    return ALGORITHMS[settings.rounds.algorithm](training, settings.rounds, composer)
+
+
+def build_training(tower: PackedTower, columns: Mapping[str, Column], settings: FederatedSettings) -> LocalTraining:
+    """Returns what a device does in a round, before an algorithm adds to it; arguments as of `build_process`."""
+    return LocalTraining(
         tower,
         columns,
         batch_size=settings.device.batch_size,
@@ -49,5 +66,8 @@ def build_process(
         learning_rate=settings.device.learning_rate,
         clip_norm=settings.rounds.clip_norm,
     )
-    composer = partial(compose_private, mechanism) if mechanism else compose
-    return ALGORITHMS[settings.rounds.algorithm](training, settings.rounds, composer)
+
+
+def local_weights(algorithm: Algorithm, num_weights: int) -> frozenset[int]:
+    """Returns the places of the device tower's weights that an algorithm leaves to each device."""
+    return find_local("partially_local" if algorithm == "fed_recon" else "global", num_weights)

@@ -40,15 +40,18 @@ class PackedDeviceTower:
 
     Attributes:
       vectors: `[num_items + 1, dim]` float32, row 0 zero.
+      has_item_bias: Whether a number of each item is added to its score: a table with a row an item, the last weight.
     """
 
     vectors: Column
     settings: DeviceSettings
+    has_item_bias: bool = False
 
     @property
     def weight_shapes(self) -> Sequence[tuple[int, ...]]:
-        """As of `build_device_tower(…).trainable_weights`."""
-        return device_weight_shapes(self.vectors.shape[1], self.settings)
+        """As of `build_device_tower(…).trainable_weights`, and of the table if there is one."""
+        table = [(self.vectors.shape[0],)] if self.has_item_bias else []
+        return [*device_weight_shapes(self.vectors.shape[1], self.settings), *table]
 
     @property
     def shared(self) -> Mapping[str, Column]:
@@ -68,7 +71,9 @@ class PackedDeviceTower:
         }
         with tf.GradientTape() as tape:
             tape.watch(weights)
-            scores = score_per_user(weights, inputs)
+            scores = score_per_user(weights[:-1] if self.has_item_bias else weights, inputs)
+            if self.has_item_bias:
+                scores += tf.gather(weights[-1], batch["candidates"], axis=1, batch_dims=1)
             # `==` would compare the objects: TFF traces in a graph of TensorFlow 1.
             scores += tf.cast(tf.equal(batch["candidates"], 0), tf.float32) * _ABSENT
             losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=batch["label"], logits=scores)

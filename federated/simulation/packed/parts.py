@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
@@ -21,15 +21,27 @@ Composer = Callable[[LocalTraining, tff.learning.optimizers.Optimizer], tff.lear
 _ALL: Final = np.iinfo(np.int32).max
 
 
-def start_from_zeros(weight_shapes: Sequence[tuple[int, ...]]) -> tff.Computation:
-    """Returns the computation of weights that are there to be replaced (`LearningProcess.set_model_weights`)."""
+def start_from_zeros(training: LocalTraining) -> tff.Computation:
+    """Returns the computation of weights that are there to be replaced (`LearningProcess.set_model_weights`).
+
+    Trainable are those that the server has. What is not trainable no round changes: where the weights begin that
+    devices have for themselves.
+    """
 
     @tff.tensorflow.computation
     def initial_weights() -> tff.learning.models.ModelWeights:
-        zeros = [tf.zeros(shape, tf.float32) for shape in weight_shapes]
-        return tff.learning.models.ModelWeights(trainable=zeros, non_trainable=[])
+        shared, local = (
+            [tf.zeros(shape, tf.float32) for shape in shapes]
+            for shapes in (training.weight_shapes, training.local_shapes)
+        )
+        return tff.learning.models.ModelWeights(trainable=shared, non_trainable=local)
 
     return initial_weights
+
+
+def get_weights(weights: Any) -> list[tf.Tensor]:
+    """Returns all weights that are sent to devices, as `LocalTraining` wants them."""
+    return [*weights.trainable, *weights.non_trainable]
 
 
 def get_pack(people: Any) -> Any:
@@ -48,7 +60,7 @@ def build_upload(training: LocalTraining, weights_type: tff.Type) -> tff.Computa
     @tff.tensorflow.computation(weights_type, PEOPLE)
     def train(weights: Any, people: Any) -> Any:
         pack = get_pack(people)
-        result = training.train(list(weights.trainable), pack["start"], pack["count"])
+        result = training.train(get_weights(weights), pack["start"], pack["count"])
         sums = OrderedDict(loss=result.loss, num_clipped=result.num_clipped, num_examples=result.num_examples)
         return tff.learning.templates.ClientResult(result.update, result.weight), sums
 
@@ -132,7 +144,7 @@ def compose(
       training: What each person does.
       server_optimizer: Takes the mean of start minus end for a gradient.
     """
-    initial_weights = start_from_zeros(training.tower.weight_shapes)
+    initial_weights = start_from_zeros(training)
     weights_type = initial_weights.type_signature.result
     return tff.learning.templates.compose_learning_process(
         initial_weights,

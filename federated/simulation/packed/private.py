@@ -25,11 +25,8 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any, Final
 
-import numpy as np
 import tensorflow as tf
-import tensorflow_federated as tff
 
-from federated.simulation.packed.parts import PEOPLE, get_pack, start_from_zeros
 from federated.simulation.packed.training import LocalTraining, Tensors
 from federated.simulation.privacy import Guarantee
 from recsys.config.federated import PrivacySettings
@@ -69,6 +66,32 @@ class Mechanism:
         if not self.noise_multiplier:
             return 0.0
         return 1.0 / math.sqrt(self.noise_multiplier**-2 - (2 * self.count_deviation) ** -2)
+
+    def start_bounds(self) -> OrderedDict[str, tf.Tensor]:
+        """Returns C of the first round, and that it is the first."""
+        return OrderedDict(clip_norm=tf.constant(self.first_clip_norm), round_number=tf.constant(0))
+
+    def upload(
+        self,
+        training: LocalTraining,
+        weights: Tensors,
+        bounds: OrderedDict[str, tf.Tensor],
+        first_row: tf.Tensor,
+        count: tf.Tensor,
+    ) -> OrderedDict[str, Any]:
+        """Returns the sums of a pack: everybody counts once, and is shortened to C (`Treatment`)."""
+        result = training.train_alike(weights, first_row, count, bounds["clip_norm"])
+        return OrderedDict(result._asdict())
+
+    def merge(
+        self, bounds: OrderedDict[str, tf.Tensor], sums: OrderedDict[str, Any]
+    ) -> tuple[Tensors, OrderedDict[str, tf.Tensor]]:
+        """Returns g and the next C (`Treatment`)."""
+        number = bounds["round_number"]
+        mean, clip_norm = self.privatise(
+            bounds["clip_norm"], number, list(sums["update"]), sums["weight"], sums["num_clipped"]
+        )
+        return mean, OrderedDict(clip_norm=clip_norm, round_number=number + 1)
 
     def privatise(
         self,
@@ -117,98 +140,3 @@ def build_mechanism(guarantee: Guarantee, settings: PrivacySettings, seed: int) 
         clip_learning_rate=settings.clip_learning_rate,
         seed=seed % _NUM_SEEDS,
     )
-
-
-def compose_private(
-    mechanism: Mechanism, training: LocalTraining, server_optimizer: tff.learning.optimizers.Optimizer
-) -> tff.learning.templates.LearningProcess:
-    """Returns the learning process: send weights and bound, train packs, add, add noise, let the server take its step.
-
-    Not composed of TFF's four parts, because the bound passes between all of them: devices, noise and the next round.
-
-    Args:
-      mechanism: How it is kept private.
-      training: What each person does; its own `clip_norm` is not used.
-      server_optimizer: Takes the noisy mean of start minus end for a gradient.
-    """
-    initial_weights = start_from_zeros(training.tower.weight_shapes)
-    weights_type = initial_weights.type_signature.result
-    finalizer = tff.learning.templates.build_apply_optimizer_finalizer(server_optimizer, weights_type)
-    train = _build_upload(training, weights_type)
-    privatise = _build_privatise(mechanism, train.type_signature.result)
-
-    @tff.tensorflow.computation
-    def first_bound() -> Any:
-        return OrderedDict(clip_norm=tf.constant(mechanism.first_clip_norm), round_number=tf.constant(0))
-
-    @tff.federated_computation
-    def initialize() -> Any:
-        nothing = tff.federated_value((), tff.SERVER)
-        weights, bound = (tff.federated_eval(part, tff.SERVER) for part in (initial_weights, first_bound))
-        state = tff.learning.templates.LearningAlgorithmState(weights, nothing, nothing, bound, finalizer.initialize())
-        return tff.federated_zip(state)
-
-    @tff.federated_computation(initialize.type_signature.result, tff.FederatedType(PEOPLE, tff.CLIENTS))
-    def advance(state: Any, people: Any) -> Any:
-        sent = (tff.federated_broadcast(part) for part in (state.global_model_weights, state.aggregator))
-        sums = tff.federated_sum(tff.federated_map(train, (*sent, people)))
-        mean, bound, measured = tff.federated_map(privatise, (state.aggregator, sums))
-        stepped = finalizer.next(state.finalizer, state.global_model_weights, mean)
-        nothing = tff.federated_value((), tff.SERVER)
-        moved = tff.learning.templates.LearningAlgorithmState(stepped.result, nothing, nothing, bound, stepped.state)
-        return tff.learning.templates.LearningProcessOutput(tff.federated_zip(moved), measured)
-
-    return _build_process(initialize, advance, weights_type)
-
-
-def _build_upload(training: LocalTraining, weights_type: tff.Type) -> tff.Computation:
-    """The computation from weights, bound and people to the sums that a pack sends."""
-    bound_type = OrderedDict(clip_norm=np.float32, round_number=np.int32)
-
-    @tff.tensorflow.computation(weights_type, bound_type, PEOPLE)
-    def train(weights: Any, bound: Any, people: Any) -> Any:
-        pack = get_pack(people)
-        result = training.train_alike(list(weights.trainable), pack["start"], pack["count"], bound["clip_norm"])
-        return OrderedDict(result._asdict())
-
-    return train
-
-
-def _build_privatise(mechanism: Mechanism, sums_type: tff.Type) -> tff.Computation:
-    """The computation from the bound and the sums of a round to the noisy mean, the next bound and measurements."""
-    bound_type = OrderedDict(clip_norm=np.float32, round_number=np.int32)
-
-    @tff.tensorflow.computation(bound_type, sums_type)
-    def privatise(bound: Any, sums: Any) -> Any:
-        mean, clip_norm = mechanism.privatise(
-            bound["clip_norm"], bound["round_number"], list(sums["update"]), sums["weight"], sums["num_clipped"]
-        )
-        train = OrderedDict(
-            loss=tf.math.divide_no_nan(sums["loss"], sums["num_examples"]),
-            num_clipped=tf.cast(sums["num_clipped"], tf.int64),
-            num_examples=tf.cast(sums["num_examples"], tf.int64),
-        )
-        measured = OrderedDict(
-            client_work=OrderedDict(train=train), aggregator=OrderedDict(clip_norm=bound["clip_norm"])
-        )
-        return mean, OrderedDict(clip_norm=clip_norm, round_number=bound["round_number"] + 1), measured
-
-    return privatise
-
-
-def _build_process(
-    initialize: tff.Computation, advance: tff.Computation, weights_type: tff.Type
-) -> tff.learning.templates.LearningProcess:
-    state_type = initialize.type_signature.result.member
-
-    @tff.tensorflow.computation(state_type)
-    def get_weights(state: Any) -> Any:
-        return state.global_model_weights
-
-    @tff.tensorflow.computation(state_type, weights_type)
-    def set_weights(state: Any, weights: Any) -> Any:
-        return tff.learning.templates.LearningAlgorithmState(
-            weights, state.distributor, state.client_work, state.aggregator, state.finalizer
-        )
-
-    return tff.learning.templates.LearningProcess(initialize, advance, get_weights, set_weights)

@@ -150,3 +150,8 @@ def write_table(path: Path, table: npt.NDArray[Any]) -> Column:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(np.ascontiguousarray(table).tobytes())
     return Column(path.resolve(), table.dtype, tuple(table.shape))
+
+
+def read_column(column: Column) -> npt.NDArray[Any]:
+    """Returns a field of all examples as it lies in its file: only pages that are read are fetched."""
+    return np.memmap(column.path, column.dtype, "r", shape=column.shape)

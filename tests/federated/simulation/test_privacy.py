@@ -3,7 +3,7 @@ import math
 import pytest
 
 from federated.simulation.privacy import Guarantee, find_noise, measure_epsilon, plan_rounds
-from recsys.config.federated import FederatedSettings, PrivacySettings, RoundSettings
+from recsys.config.federated import AggregationSettings, FederatedSettings, PrivacySettings, RoundSettings
 from recsys.errors import ConfigError, FederationError
 
 SETTINGS = FederatedSettings(
@@ -75,3 +75,9 @@ def test_where_fewer_are_there_than_wanted_everybody_takes_part():
 
 def test_a_guarantee_without_rounds_has_spent_what_was_spent_before():
     assert Guarantee(8.0, 1e-5, 1.0, 0.1, 100, 5, 2.5, 1e-5).epsilon_after(0) == 2.5
+
+
+def test_noise_and_another_way_to_the_mean_exclude_each_other():
+    both = FederatedSettings(privacy=PrivacySettings(epsilon=8.0), aggregation=AggregationSettings(kind="secure"))
+    with pytest.raises(ConfigError, match=r'expected "mean" in rounds with `privacy.epsilon`'):
+        plan_rounds(both, 1_000, {})

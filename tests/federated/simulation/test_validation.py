@@ -46,3 +46,19 @@ def test_the_untrained_tower_follows_the_query_where_the_cloud_does_not(monkeypa
     assert lists.ndcg(tower) == pytest.approx([1.0, 1.0])
     monkeypatch.setattr(module, "_LISTS_PER_CALL", 1)
     assert lists.ndcg(tower) == pytest.approx([1.0, 1.0])
+
+
+def test_a_bias_of_an_item_moves_it_up():
+    tower = build_device_tower(DIM, SETTINGS)
+    lists = build([choose(3, [1, 2, 3])])
+    assert lists.ndcg(tower) == pytest.approx([1 / np.log2(4)])
+    assert lists.ndcg(tower, np.float32([0, 0, 0, 9, 0])) == pytest.approx([1.0])
+
+
+def test_each_user_can_be_judged_by_a_tower_of_their_own():
+    # The last but one weight of a tower is how much the cloud's score and the query's count.
+    tower = build_device_tower(DIM, SETTINGS)
+    lists = build([choose(3, [1, 2, 3]), choose(1, [1, 2, 3])], [choose(3, [1, 2, 3])])
+    own = [np.repeat(weight.numpy()[None], 2, axis=0) for weight in tower.trainable_weights]
+    own[-2][1] = [[-1.0], [0.0]]  # the second person turns the cloud's order round
+    np.testing.assert_allclose(lists.ndcg_each(tower, own), [(1 + 1 / np.log2(4)) / 2, 1.0])

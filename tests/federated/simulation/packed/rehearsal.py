@@ -15,22 +15,24 @@ import tensorflow as tf
 import tensorflow_federated as tff
 
 from federated.simulation.algorithms.fed_prox import hold
-from federated.simulation.algorithms.registry import ALGORITHMS, build_process
+from federated.simulation.algorithms.registry import ALGORITHMS, build_process, local_weights
 from federated.simulation.clients import Clients
 from federated.simulation.execution import execute_on
-from federated.simulation.model import model_builder
+from federated.simulation.model import model_builder, view_builder
 from federated.simulation.model import to_dataset as to_stock
 from federated.simulation.packed.cohort import cut_cohort, to_dataset
 from federated.simulation.packed.device_tower import PackedDeviceTower, example_fields, to_fields
 from federated.simulation.packed.parts import build_upload, compose, start_from_zeros
 from federated.simulation.packed.private import Mechanism
+from federated.simulation.packed.robust import build_treatment
 from federated.simulation.packed.store import hold_store, write_table
 from federated.simulation.packed.training import LocalTraining
 from federated.simulation.population import Population
-from federated.simulation.stock import build_stock_process
+from federated.simulation.stock import build_stock_process, build_stock_reconstruction
+from federated.simulation.views import split_weights
 from federated.simulation.worker import run_worker
 from recsys.cascade.cloud import CloudModel
-from recsys.config.federated import DeviceSettings, FederatedSettings, RoundSettings
+from recsys.config.federated import AggregationSettings, DeviceSettings, FederatedSettings, RoundSettings
 from recsys.models.device_tower import build_device_tower
 from recsys.storage.registry import BundleRegistry
 from recsys.storage.workspace import Workspace
@@ -49,9 +51,9 @@ def settings_of(algorithm: str, clip_norm: float) -> FederatedSettings:
     return FederatedSettings(device=DEVICE, rounds=rounds)
 
 
-def run(process, start, data) -> tuple[list, list]:
+def run(process, start, data, local=()) -> tuple[list, list]:
     """Weights and measurements after every round over the same clients."""
-    weights = tff.learning.models.ModelWeights(trainable=start, non_trainable=[])
+    weights = tff.learning.models.ModelWeights(trainable=start, non_trainable=list(local))
     state, after, measured = process.set_model_weights(process.initialize(), weights), [], []
     for _ in range(NUM_ROUNDS):
         output = process.next(state, data)
@@ -68,7 +70,7 @@ def distance(one, other) -> float:
 
 def sent_up(training) -> list[list[int]]:
     """Shapes of all that a pack sends to the server."""
-    upload = build_upload(training, start_from_zeros(training.tower.weight_shapes).type_signature.result)
+    upload = build_upload(training, start_from_zeros(training).type_signature.result)
     specs = tff.types.type_to_tf_tensor_specs(upload.type_signature.result)
     return [spec.shape.as_list() for spec in tf.nest.flatten(specs)]
 
@@ -108,6 +110,49 @@ def compare_private(tower, columns, vectors, start, packs, datasets) -> dict:
     }
 
 
+def compare_robust(tower, columns, vectors, start, cuts, datasets) -> dict:
+    """Rounds with moving bounds beside TFF's own, and what the encodings change; the first cut is the usual one."""
+    own = {"first_clip_norm": 1.0, "first_peak": 10.0, "zero_floor": 1.0}  # TFF's
+    stock = tff.learning.algorithms.build_weighted_fed_avg(
+        model_builder(vectors, DEVICE),
+        tff.learning.optimizers.build_sgdm(DEVICE.learning_rate),
+        tff.learning.optimizers.build_sgdm(0.7),
+        model_aggregator=tff.learning.robust_aggregator(),
+        loop_implementation=tff.learning.LoopImplementation.DATASET_ITERATOR,
+    )
+    expected, _ = run(stock, start, datasets)
+    found = {}
+    for kind in ("robust", "compressed", "secure"):
+        aggregation = AggregationSettings(kind=kind, **own)
+        plan = settings_of("fed_avg", 0.0).model_copy(update={"aggregation": aggregation})
+        process = build_process(tower, columns, plan, build_treatment(plan, SEED))
+        usual, *others = (run(process, start, [to_dataset(pack) for pack in cut]) for cut in cuts)
+        found[kind] = {
+            "moved": distance(usual[0][-1], start),
+            "off_by": max(map(distance, usual[0], expected)),
+            "cuts_off_by": max(max(map(distance, usual[0], other[0])) for other in others),
+            "num_clipped": [one["num_clipped"] for one in usual[1]],
+        }
+    return found
+
+
+def compare_reconstruction(tower, columns, vectors, start, packs, examples) -> dict:
+    """Rounds of partly local towers beside TFF's own."""
+    plan = settings_of("fed_recon", 0.0)
+    once = DEVICE.model_copy(update={"local_epochs": 1})  # TFF deals the batches out, and repeats them then
+    stock = build_stock_reconstruction(view_builder(vectors, DEVICE, "partially_local"), plan)
+    local = local_weights("fed_recon", len(start))
+    shared, own = split_weights(start, local)
+    expected, _ = run(stock, shared, [to_stock(one, once) for one in examples])  # its loss is a mean over batches
+    got, measured = run(build_process(tower, columns, plan), shared, packs, own)
+    return {
+        "off_by": max(map(distance, got, expected)),
+        "moved": distance(got[-1], shared),
+        "num_examples": measured[0]["num_examples"],
+        "sent": [list(array.shape) for array in got[-1]],
+    }
+
+
 def repel(tower, columns, start, packs, own_prox, datasets) -> float:
     """How far TFF's own FedProx is from ours with the sign of its proximal term turned."""
     training = LocalTraining(tower, columns, DEVICE.batch_size, DEVICE.local_epochs, DEVICE.learning_rate)
@@ -125,7 +170,7 @@ def compare(workspace: Workspace) -> dict:
     }
     counts = sorted(len(own) for own in examples.values())
     plans = {"fed_avg": settings_of("fed_avg", 0.0)}
-    plans |= {f"{name}, clipped": settings_of(name, CLIP_NORM) for name in ALGORITHMS}
+    plans |= {f"{name}, clipped": settings_of(name, CLIP_NORM) for name in ALGORITHMS if name != "fed_recon"}
     stock = {name: build_stock_process(model_builder(cloud.vectors, DEVICE), plan) for name, plan in plans.items()}
     own_prox = tff.learning.algorithms.build_weighted_fed_prox(
         model_builder(cloud.vectors, DEVICE), STRENGTH, tff.learning.optimizers.build_sgdm(DEVICE.learning_rate)
@@ -158,6 +203,9 @@ def compare(workspace: Workspace) -> dict:
                     "num_clipped": measured[0]["num_clipped"],
                 }
             found["private"] = compare_private(packed_tower, store.columns, cloud.vectors, start, packs, datasets)
+            found["reconstruction"] = compare_reconstruction(
+                packed_tower, store.columns, cloud.vectors, start, packs, list(examples.values())
+            )
             found["tff_fed_prox_off_by_with_the_sign_turned"] = repel(
                 packed_tower, store.columns, start, packs, own_prox, datasets
             )
@@ -166,6 +214,9 @@ def compare(workspace: Workspace) -> dict:
                 "alone": cut_cohort(extents, 1),
                 "backwards": [pack[::-1] for pack in cut_cohort(extents, 5)[::-1]],
             }
+            found["robust"] = compare_robust(
+                packed_tower, store.columns, cloud.vectors, start, [cut_cohort(extents, 8), *cuts.values()], datasets
+            )
             found["cuts"] = {
                 name: max(map(distance, run(process, start, [to_dataset(pack) for pack in cut])[0], got))
                 for name, cut in cuts.items()

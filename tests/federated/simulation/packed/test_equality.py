@@ -69,6 +69,41 @@ def test_the_result_depends_neither_on_packs_nor_on_the_order_of_people(found):
     assert max(found["cuts"].values()) < 1e-5
 
 
+def test_rounds_of_partly_local_towers_equal_those_of_tff(found):
+    reconstruction = found["reconstruction"]
+    assert reconstruction["off_by"] < 1e-5
+    assert reconstruction["moved"] > 1e-3
+    # Of batches of three every second one is trained on, twice.
+    trained = sum(count // 6 * 3 + max(0, count % 6 - 3) for count in found["counts"])
+    assert reconstruction["num_examples"] == 2 * trained
+
+
+def test_of_a_partly_local_tower_the_server_has_no_weight_that_is_a_persons_own(found):
+    _sharpness, _recency, *dense, _prior, correction = found["weights"]
+    assert found["reconstruction"]["sent"] == [*dense, correction]
+
+
+def test_robust_rounds_equal_those_of_tff_as_the_bounds_move(found):
+    robust = found["robust"]["robust"]
+    assert robust["off_by"] < 1e-5
+    assert robust["cuts_off_by"] < 1e-5
+    assert robust["moved"] > 1e-3
+    assert 0 < robust["num_clipped"][0] < len(found["counts"])
+
+
+@pytest.mark.parametrize(("kind", "allowed"), [("compressed", 3e-3), ("secure", 3e-5)])
+def test_an_encoding_moves_the_mean_by_less_than_its_step(found, kind, allowed):
+    # Numbers of an update reach from -1 to 1 at most: a step is 1 / 127 of that, or 1 / 32767.
+    assert 0 < found["robust"][kind]["off_by"] < allowed
+    assert found["robust"][kind]["moved"] > 1e-3
+
+
+@pytest.mark.parametrize("kind", ["compressed", "secure"])
+def test_packs_change_an_encoded_mean_by_numbers_that_lay_between_two_steps_alone(found, kind):
+    # What a person trains differs by its last bit from pack to pack, which may be a step of 1 / 127 of a few numbers.
+    assert found["robust"][kind]["cuts_off_by"] < found["robust"][kind]["off_by"]
+
+
 def test_fed_prox_of_tff_has_the_sign_of_its_proximal_term_turned(found):
     assert found["tff_fed_prox_off_by_with_the_sign_turned"] < 1e-5
 
