@@ -13,6 +13,7 @@ from cli.bench.likes import likes
 from cli.bench.prepare import prepare
 from cli.bench.query_tower import query_tower
 from cli.bench.serving import serving
+from cli.bench.soak import soak
 from cli.bench.start import start
 from cli.bench.survival import survival
 from cli.epilog import example
@@ -48,3 +49,4 @@ bench.command(
         "tandem bench serving", "tandem bench serving --items 100000", "tandem bench serving --run-seconds 30 --json"
     )
 )(serving)
+bench.command(epilog=example("tandem bench soak", "tandem bench soak --run-seconds 60 --workers 3 --json"))(soak)
