@@ -2,7 +2,7 @@
 
 Saturation is measured first: closed loop, the endpoints taking turns with the constant so that a busy moment of the
 machine hits all, medians told. Then open-loop arrivals at shares of each endpoint's own saturation; latency runs from
-the moment a request was due (see `load`).
+the moment a request was due (see `load`). The constant runs in as many processes as the service (`num_workers`).
 
 Server and load share the machine. On two cores they share those, and the figures are those of a server that has less
 than two: what the load took is told beside them.
@@ -21,6 +21,8 @@ from typing import Any, Final
 from benchmarks.serving.load import write_requests
 from benchmarks.serving.processes import Laps, Served, run_load, start_floor, start_service
 from benchmarks.serving.requests import Endpoint, draw_endpoints
+from recsys.config.serving import ServingSettings
+from recsys.config.settings import load_settings
 from recsys.progress import Progress
 from recsys.storage.registry import BundleRegistry
 from recsys.storage.workspace import Workspace
@@ -60,6 +62,7 @@ def bench_serving(
     seed: int,
     progress: Progress,
     config: Path | None = None,
+    num_workers: int | None = None,
 ) -> dict[str, Any]:
     """Measures the service over the workspace's bundle; returns a result that is JSON-ready.
 
@@ -71,12 +74,13 @@ def bench_serving(
       seed: Of people, lists and arrivals.
       progress: Told what is under way.
       config: Settings of the server; the defaults where it is None.
+      num_workers: Processes of the service, and of the constant; what the settings say where it is None.
 
     Returns:
       `endpoints`, the constant first: `per_second` (the median when saturated), `runs`, `floor_share` (that of the
       constant's), and for each of `levels`: `share`, `offered_per_second`, `per_second`, `latency` (percentiles in
       milliseconds), `num_answers`, `failures` by status, `generator` (its share of one core; how late it noticed, p99),
-      `cpu_ms` (of the server's process, by answer) and `stages_ms` (means out of `/metrics`); `server` with
+      `cpu_ms` (of the server's processes, by answer) and `stages_ms` (means out of `/metrics`); `server` with
       `peak_bytes`.
 
     Raises:
@@ -86,22 +90,16 @@ def bench_serving(
     """
     bundle = BundleRegistry(workspace).current()
     endpoints = draw_endpoints(bundle, lengths, seed)
+    num_workers = num_workers or load_settings(ServingSettings, config).num_workers
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         progress.stage("starting the server")
         with (
-            start_service(workspace.root, folder / "service.log", config) as service,
-            start_floor(folder / "floor.log") as floor,
+            start_service(workspace.root, folder / "service.log", config, num_workers) as service,
+            start_floor(folder / "floor.log", num_workers) as floor,
         ):
             arms = [_arm(endpoint, floor if endpoint is endpoints[0] else service, folder) for endpoint in endpoints]
-            rates = _saturate(arms, seconds, repeats, progress)
-            results = [
-                {
-                    **rate,
-                    "levels": [_offer(arm, rate["per_second"], share, seconds, seed, progress) for share in LEVELS],
-                }
-                for arm, rate in zip(arms, rates, strict=True)
-            ]
+            results = _measure(arms, seconds, repeats, seed, progress)
             peak_bytes = service.peak_bytes
     return {
         "num_items": bundle.manifest.num_items,
@@ -109,6 +107,7 @@ def bench_serving(
         "repeats": repeats,
         "seed": seed,
         "connections": CONNECTIONS,
+        "num_workers": num_workers,
         "num_cores": os.cpu_count(),
         "load_average": os.getloadavg()[0],
         "endpoints": results,
@@ -120,6 +119,13 @@ def _arm(endpoint: Endpoint, server: Served, folder: Path) -> _Arm:
     path = folder / f"{endpoint.name}.requests"
     write_requests(path, endpoint.requests)
     return _Arm(endpoint, server, path)
+
+
+def _measure(arms: Sequence[_Arm], seconds: float, repeats: int, seed: int, progress: Progress) -> list[dict[str, Any]]:
+    return [
+        {**rate, "levels": [_offer(arm, rate["per_second"], share, seconds, seed, progress) for share in LEVELS]}
+        for arm, rate in zip(arms, _saturate(arms, seconds, repeats, progress), strict=True)
+    ]
 
 
 def _saturate(arms: Sequence[_Arm], seconds: float, repeats: int, progress: Progress) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""The floor: the framework of the service answering a constant, `python -m benchmarks.serving.floor`.
+"""The floor: the framework of the service answering a constant, `python -m benchmarks.serving.floor NUM_WORKERS`.
 
 FastAPI and uvicorn as the service has them, without its middleware, its models and its log. It is sent the same
 requests and reads nothing of them.
@@ -7,14 +7,18 @@ requests and reads nothing of them.
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import socket
 import sys
+import threading
 from typing import Final
 
 import uvicorn
 from fastapi import FastAPI
 
 PATH: Final = "/constant"
+_BACKLOG: Final = 1_024
 
 app = FastAPI(openapi_url=None)
 
@@ -25,17 +29,50 @@ async def constant() -> dict[str, str]:
     return {"status": "ok"}
 
 
-async def serve_constant() -> None:
-    """Serves on a free port, which stdout tells, until SIGTERM."""
+async def serve_constant(listener: socket.socket) -> None:
+    """Serves on a socket until SIGTERM."""
+    config = uvicorn.Config(app, ws="none", backlog=4, access_log=False, server_header=False, log_level="warning")
+    await _Server(config, listener).serve(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    """Lets many connections wait, though it accepts few at once."""
+
+    def __init__(self, config: uvicorn.Config, listener: socket.socket) -> None:
+        super().__init__(config)
+        self._listener = listener
+
+    async def on_tick(self, counter: int) -> bool:
+        if counter == 0:
+            self._listener.listen(_BACKLOG)
+        return await super().on_tick(counter)
+
+
+def main(num_workers: int) -> None:
+    """Serves in so many processes on a free port, which stdout tells; the others end with the first.
+
+    They share the socket, and accept few connections at once, as those of the service do.
+    """
     # The socket names its protocol, as that of the service does: else Nagle's algorithm would delay its answers.
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
         listener.bind(("127.0.0.1", 0))
-        listener.listen(1_024)
-        sys.stdout.write(f"http://127.0.0.1:{listener.getsockname()[1]}\n")
-        sys.stdout.flush()
-        config = uvicorn.Config(app, ws="none", access_log=False, server_header=False, log_level="warning")
-        await uvicorn.Server(config).serve(sockets=[listener])
+        listener.listen(_BACKLOG)
+        lifeline, held = os.pipe()
+        for _ in range(num_workers - 1):
+            if os.fork() == 0:
+                os.close(held)
+                threading.Thread(target=_end_with_parent, args=(lifeline,), daemon=True).start()
+                break
+        else:
+            sys.stdout.write(f"http://127.0.0.1:{listener.getsockname()[1]}\n")
+            sys.stdout.flush()
+        asyncio.run(serve_constant(listener))
+
+
+def _end_with_parent(lifeline: int) -> None:
+    os.read(lifeline, 1)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 if __name__ == "__main__":
-    asyncio.run(serve_constant())
+    main(int(sys.argv[1]))

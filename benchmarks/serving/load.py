@@ -48,6 +48,7 @@ class Connection:
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
         self.due_s = 0.0
+        self.retry_after_s = 0.0
         self._received = b""
 
     def fileno(self) -> int:
@@ -68,6 +69,7 @@ class Connection:
         end = self._received.find(_HEAD_END)
         if end < 0 or len(self._received) < end + len(_HEAD_END) + read_length(self._received[:end]):
             return None
+        self.retry_after_s = _read_pause(self._received[:end])
         return int(self._received[9:12])
 
 
@@ -82,6 +84,13 @@ def read_length(head: bytes) -> int:
         if name.lower() == b"content-length":
             return int(value)
     raise ConfigError("Expected answers with a Content-Length, got one without. Ask an endpoint that does not stream.")
+
+
+def _read_pause(head: bytes) -> float:
+    """Returns the seconds that the head of an answer asks to wait; 0 where it asks for none."""
+    _, found, rest = head.lower().partition(b"\r\nretry-after:")
+    value = rest.split(b"\r\n", 1)[0].strip()
+    return float(value) if found and value.isdigit() else 0.0
 
 
 class Load:

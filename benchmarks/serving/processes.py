@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -38,15 +38,19 @@ class Served:
     pid: int
 
     @property
+    def workers(self) -> list[int]:
+        """Ids of the processes that it shares its work with; none where it serves alone."""
+        return [pid for pid, parent in _read_parents().items() if parent == self.pid]
+
+    @property
     def peak_bytes(self) -> int:
-        """The most memory that it ever held."""
-        return read_peak_bytes(self.pid)
+        """The most memory that its processes ever held, added up."""
+        return sum(read_peak_bytes(pid) for pid in (self.pid, *self.workers))
 
     @property
     def cpu_s(self) -> float:
         """Seconds of all its threads on a core so far, those in the kernel too, as Linux counts them."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return sum(_read_cpu_s(pid) for pid in (self.pid, *self.workers))
 
     def read_stages(self) -> Laps:
         """Returns the times of the stages, as `/metrics` has them."""
@@ -59,13 +63,13 @@ class Served:
 
 
 @contextmanager
-def start_service(workspace: Path, log: Path, config: Path | None) -> Iterator[Served]:
-    """Runs `tandem serve` over a workspace; its log, one line a request, goes to a file.
+def start_service(workspace: Path, log: Path, config: Path | None, num_workers: int = 1) -> Iterator[Served]:
+    """Runs `tandem serve` over a workspace in so many processes; its log, one line a request, goes to a file.
 
     Raises:
       ConfigError: If it ends before it is ready.
     """
-    command = [_TANDEM, "serve", "--workspace", str(workspace), "--port", "0", "--json"]
+    command = [_TANDEM, "serve", "--workspace", str(workspace), "--port", "0", "--workers", str(num_workers), "--json"]
     if config is not None:
         command += ["--config", str(config)]
     with _run(command, log) as (pid, line):
@@ -76,23 +80,27 @@ def start_service(workspace: Path, log: Path, config: Path | None) -> Iterator[S
 
 
 @contextmanager
-def start_floor(log: Path) -> Iterator[Served]:
-    """Runs the constant; see `floor`.
+def start_floor(log: Path, num_workers: int = 1) -> Iterator[Served]:
+    """Runs the constant in so many processes; see `floor`.
 
     Raises:
       ConfigError: If it ends before it is ready.
     """
-    with _run([sys.executable, "-m", "benchmarks.serving.floor"], log) as (pid, line):
+    with _run([sys.executable, "-m", "benchmarks.serving.floor", str(num_workers)], log) as (pid, line):
         yield _at(line.strip(), pid)
 
 
-def run_load(plan: Mapping[str, Any]) -> dict[str, Any]:
-    """Runs a plan in a process of its own; see `load.run_plan`.
+def run_load(plan: Mapping[str, Any], kind: str = "load") -> dict[str, Any]:
+    """Runs a plan in a process of its own.
+
+    Args:
+      plan: See `run_plan` of the kind.
+      kind: The module that runs it, `load` or `patience`.
 
     Raises:
       ConfigError: If it fails, most likely because the server did.
     """
-    command = [sys.executable, "-m", "benchmarks.serving.load"]
+    command = [sys.executable, "-m", f"benchmarks.serving.{kind}"]
     done = subprocess.run(command, cwd=_ROOT, input=json.dumps(plan), capture_output=True, text=True, check=False)
     if done.returncode:
         raise ConfigError(f"Expected the load to run to its end, got: {done.stderr[-2_000:]}")
@@ -128,6 +136,25 @@ def _run(command: list[str], log: Path) -> Iterator[tuple[int, str]]:
             yield server.pid, line
         finally:
             server.terminate()
+
+
+def _read_parents() -> dict[int, int]:
+    """Returns the parent of every process that there is."""
+    parents = {}
+    for path in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has ended meanwhile
+            parents[int(path.name)] = int(_read_stat(path)[1])
+    return parents
+
+
+def _read_cpu_s(pid: int) -> float:
+    fields = _read_stat(Path(f"/proc/{pid}"))
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _read_stat(process: Path) -> list[str]:
+    """Returns what Linux tells of a process, from its state on: its name, which may hold anything, comes before."""
+    return (process / "stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
 
 
 def _at(url: str, pid: int) -> Served:

@@ -68,6 +68,44 @@ def draw_endpoints(bundle: Bundle, lengths: Sequence[int], seed: int) -> list[En
     ]
 
 
+def draw_mixture(bundle: Bundle, seed: int) -> tuple[bytes, ...]:
+    """Returns requests of all kinds in a drawn order: of 20, 12 lists to re-rank, 6 wishes, 1 by id, 1 with an event.
+
+    Lists have `RECOMMENDED` candidates, or as many as the feed has. Events are liked items of people with ids.
+
+    Args:
+      bundle: That is served.
+      seed: Of the draws.
+    """
+    item_ids, popularity = _read_feed(bundle)
+    rng = np.random.default_rng(seed)
+    posts: list[bytes] = []
+    for person in range(_NUM_PEOPLE):
+        history = _draw(rng, item_ids, min(HISTORY_LENGTH, len(item_ids)), popularity)
+        user_id, kind = f"soak-{person}", person % 20
+        if kind < 12:
+            body = _list(rng, history, _draw(rng, item_ids, min(RECOMMENDED, len(item_ids))))
+            posts += _posts("/v1/rerank", [body])
+        elif kind < 18:
+            posts += _posts("/v1/recommend", [{"surface": "feed", "count": RECOMMENDED, "history": history}])
+        elif kind == 18:
+            posts += _posts("/v1/recommend", [{"surface": "feed", "count": RECOMMENDED, "user_id": user_id}])
+        else:
+            posts += _posts("/v1/events", [{"consent": True, "events": [_like(user_id, history[0])]}])
+    return tuple(posts[place] for place in rng.permutation(len(posts)))
+
+
+def _like(user_id: str, item_id: str) -> dict[str, Any]:
+    return {
+        "event_id": f"like-{user_id}",
+        "user_id": user_id,
+        "item_id": item_id,
+        "action": "like",
+        "surface": "feed",
+        "timestamp_ms": 1_700_000_000_000,
+    }
+
+
 def _read_feed(bundle: Bundle) -> tuple[Sequence[str], Float64Array]:
     """Ids of the feed's items, and the chance of each to be in a history."""
     catalogue = Catalogue.from_vocabulary(pq.read_table(io.BytesIO(bundle.read_bytes(VOCABULARY_FILE))))

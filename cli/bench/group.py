@@ -14,6 +14,7 @@ from cli.bench.prepare import prepare
 from cli.bench.query_tower import query_tower
 from cli.bench.resumption import resumption
 from cli.bench.serving import serving
+from cli.bench.soak import soak
 from cli.bench.start import start
 from cli.bench.strict import strict
 from cli.bench.survival import survival
@@ -65,3 +66,4 @@ bench.command(
         "tandem bench serving", "tandem bench serving --items 100000", "tandem bench serving --run-seconds 30 --json"
     )
 )(serving)
+bench.command(epilog=example("tandem bench soak", "tandem bench soak --run-seconds 60 --workers 3 --json"))(soak)

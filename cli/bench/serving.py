@@ -39,6 +39,9 @@ def serving(
     candidates: Candidates = None,
     run_seconds: Annotated[float, typer.Option("--run-seconds", metavar="S", min=0.5, help="Of each run.")] = 10.0,
     repeats: Annotated[int, typer.Option("--repeats", metavar="N", min=1, help="Runs to saturation of each.")] = 3,
+    workers: Annotated[
+        int | None, typer.Option("--workers", metavar="N", min=1, help="Processes of the service, and of the constant.")
+    ] = None,
     workspace: WorkspacePath = DEFAULT_WORKSPACE,
     seed: Seed = 0,
     config: ConfigPath = None,
@@ -61,6 +64,7 @@ def serving(
             seed=seed,
             progress=session.progress,
             config=config,
+            num_workers=workers,
         )
         path = write_result(place, "serving", result)
         session.finish({**result, "report_json": str(path), "seconds": session.seconds}, tabulate_load(result))
@@ -83,7 +87,8 @@ def tabulate_load(result: Mapping[str, Any]) -> Table:
     from rich.table import Table
 
     peak = f"{result['server']['peak_bytes'] / 2**20:.0f} MiB"
-    title = f"{result['num_items']:,} items, {result['num_cores']} cores for server and load, {peak} at most"
+    cores = f"{result['num_cores']} cores for server (processes: {result['num_workers']}) and load"
+    title = f"{result['num_items']:,} items, {cores}, {peak} at most"
     table = Table(
         title=title,
         caption="p50 to max: milliseconds from the moment a request was due; cpu: the server's milliseconds for each",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Request
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.responses import JSONResponse, Response
 
 from recsys.contracts.events import MAX_ID_LENGTH
@@ -14,6 +15,23 @@ from serving.service import ServiceParameter
 from serving.wire.people import EventsAnswer, EventsRequest, ForgottenAnswer
 
 router = APIRouter(prefix="/v1", tags=["people"])
+
+
+class _Text(Convertor[str]):
+    """The rest of a path, whatever it is: in Starlette's own `path` a line break is the end, and ids may hold one."""
+
+    regex = "(?s:.*)"
+
+    def convert(self, value: str) -> str:
+        """Returns the text as it is."""
+        return value
+
+    def to_string(self, value: str) -> str:
+        """Returns the text as it is."""
+        return value
+
+
+register_url_convertor("text", _Text())
 
 UserParameter = Annotated[str, Path(min_length=1, max_length=MAX_ID_LENGTH, description="Whom to forget.")]
 
@@ -36,7 +54,7 @@ async def events(body: EventsRequest, request: Request, service: ServiceParamete
 
 
 @router.delete(
-    "/users/{user_id:path}",
+    "/users/{user_id:text}",
     summary="Forget a person",
     response_model=ForgottenAnswer,
     responses={

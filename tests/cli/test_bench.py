@@ -14,6 +14,7 @@ from cli.bench.prepare import tabulate_prepare
 from cli.bench.query_tower import tabulate_towers
 from cli.bench.results import format_interval
 from cli.bench.serving import tabulate_load
+from cli.bench.soak import tabulate_soak
 from cli.bench.start import tabulate_start
 from cli.bench.survival import tabulate_kills
 from cli.console import print_to
@@ -75,14 +76,37 @@ def test_the_table_of_loads_has_a_row_for_saturation_and_one_for_each_share() ->
     level |= {"generator": {"cpu_share": 0.31}, "cpu_ms": 1.5}
     endpoint = {"name": "rerank 100", "per_second": 864.0, "floor_share": 0.52, "levels": [level]}
     silent = {**endpoint, "name": "recommend", "levels": [{**level, "latency": {}}]}
-    result = {"num_items": 100_000, "num_cores": 2, "server": {"peak_bytes": 300 * 2**20}}
+    result = {"num_items": 100_000, "num_workers": 2, "num_cores": 2, "server": {"peak_bytes": 300 * 2**20}}
     stream = io.StringIO()
     print_to(stream, tabulate_load({**result, "endpoints": [endpoint, silent]}))
     rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in stream.getvalue().splitlines() if "│" in line]
     assert rows[0] == ["rerank 100", "saturated", "864", "52%", "", "", "", "", "", "", ""]
     assert rows[1] == ["", "50%", "432", "", "1.2", "2.5", "4.8", "9.0", "1.50", "3", "31%"]
     assert rows[3][4:8] == ["-"] * 4
-    assert "100,000 items, 2 cores for server and load, 300 MiB at most" in stream.getvalue()
+    assert "100,000 items, 2 cores for server (processes: 2) and load, 300 MiB at most" in stream.getvalue()
+
+
+def test_the_table_of_a_long_run_tells_what_failed_what_happened_and_whether_memory_grew() -> None:
+    memory = {"start_bytes": 2.0**27, "end_bytes": 2.0**28, "slope_bytes_per_min": 2.0**19}
+    result = {
+        "num_workers": 2,
+        "seconds": 600.0,
+        "offered_per_second": 250.4,
+        "num_answers": 150_000,
+        "attempts": {"0": 3, "200": 150_000},
+        "failures": {},
+        "latency": {"p50_ms": 1.25, "p99_ms": 4.75, "max_ms": 9.0},
+        "memory": [memory],
+        "done": [{"at_s": 420.0, "what": "killed one of 2 processes"}],
+    }
+    stream = io.StringIO()
+    print_to(stream, tabulate_soak(result))
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in stream.getvalue().splitlines() if "│" in line]
+    assert ["attempts by status", "0: 3, 200: 150,000"] in rows
+    assert ["failed by status", "none"] in rows
+    assert ["memory of survivor 1", "256 MiB, +0.50 MiB a minute"] in rows
+    assert ["after 420 s", "killed one of 2 processes"] in rows
+    assert "2 processes, 600 s, 250 requests a second" in stream.getvalue()
 
 
 def test_a_difference_bears_its_sign() -> None:

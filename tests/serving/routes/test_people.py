@@ -31,6 +31,17 @@ def test_an_event_counts_once_and_lies_once_in_the_log_that_training_reads(own_w
         assert client.post("/v1/events", json=BODY).json()["duplicates"] == 1
 
 
+@pytest.mark.parametrize("user_id", ["line\nbreak", "ends with one\n", "a/b", "..", "é\x00"])
+def test_whoever_can_be_known_can_be_forgotten_whatever_the_id_is_made_of(own_workspace, user_id):
+    like = {**BODY["events"][0], "action": "like", "user_id": user_id}
+    with start(own_workspace) as client:
+        assert client.post("/v1/events", json={**BODY, "events": [like]}).json()["accepted"] == 1
+        assert client.app.state.service.histories.recent(user_id).item_ids == ["i001"]
+        path = "".join(f"%{byte:02X}" for byte in user_id.encode())
+        assert client.delete(f"/v1/users/{path}").status_code in (200, 202)
+        assert client.app.state.service.histories.recent(user_id).item_ids == []
+
+
 def test_a_forgotten_person_is_in_no_log_and_no_shard(own_workspace):
     with start(own_workspace) as client:
         assert logged(own_workspace, "u01")
