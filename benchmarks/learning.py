@@ -24,6 +24,8 @@ REFERENCE: Final = "fed_avg"
 _METRIC: Final = "ndcg_at_10"
 _POISONED_SHARE: Final = 0.1
 _EPSILON: Final = 8.0
+_LOST_SHARE: Final = 0.3
+_NUMBER_BYTES: Final = 4
 
 
 def bench_learning(
@@ -49,7 +51,7 @@ def bench_learning(
     Returns:
       `arms.<name>.ndcg_at_10` and `differences.<name>-<reference>.ndcg_at_10` (`mean`, `low`, `high`), where the
       references are the cloud alone and FedAvg; `costs.<name>`: `seconds`, `bytes_up`, `bytes_down` of a client in a
-      round.
+      round; `secure_sum`: of one cohort's sum under masks (`measure_secure_sum`), on numbers that are drawn.
 
     Raises:
       ConfigError: If there is no arm of a name.
@@ -68,6 +70,7 @@ def bench_learning(
             num_people, num_judges = len(trial.counts), len(trial.judged)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+    num_values = costs[REFERENCE]["bytes_up"] // _NUMBER_BYTES if REFERENCE in costs else 0
     pairs = [(name, reference) for reference in (CLOUD_ONLY, REFERENCE) for name in arms if name != reference]
     figures, differences = compare(values, [pair for pair in pairs if pair[1] in values], seed)
     return {
@@ -82,6 +85,33 @@ def bench_learning(
         "arms": _to_json(figures),
         "differences": _to_json(differences),
         "costs": costs,
+        "secure_sum": measure_secure_sum(int(num_values), settings.rounds.clients_per_round, seed),
+    }
+
+
+def measure_secure_sum(num_values: int, num_devices: int, seed: int) -> dict[str, Any]:
+    """Returns what a sum under masks costs a device, of which 30 % are lost, and whether it is the plain sum.
+
+    Args:
+      num_values: That each device adds: an update's, and its weight.
+      num_devices: At least 4, or more than half would be lost.
+      seed: Of the values, and of who is lost.
+    """
+    import numpy as np
+
+    from federated.simulation.secure_sum import sum_securely
+
+    rng = np.random.default_rng(seed)
+    values = {number: rng.integers(0, 2**32, num_values, np.uint32) for number in range(1, num_devices + 1)}
+    lost = rng.choice(num_devices, int(_LOST_SHARE * num_devices), replace=False) + 1
+    found = sum_securely(values, frozenset(lost.tolist()))
+    plain = np.sum([values[number] for number in found.came], axis=0, dtype=np.uint32)
+    return {
+        "num_devices": num_devices,
+        "num_lost": len(lost),
+        "is_equal": bool(np.array_equal(found.total, plain)),
+        "bytes_up": found.bytes_up,
+        "bytes_down": found.bytes_down,
     }
 
 

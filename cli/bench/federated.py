@@ -90,7 +90,7 @@ def tabulate_learning(result: Mapping[str, Any]) -> Table:
 
     rounds = f"{result['num_rounds']} rounds of {result['clients_per_round']} out of {result['num_people']:,} people"
     title = f"{result['dataset']}: last private choices of {result['num_judges']:,} people who took no part"
-    table = Table(title=title, caption=f"{rounds}; bytes are a client's in a round")
+    table = Table(title=title, caption=f"{rounds}; bytes are a client's in a round\n{_say_secure_sum(result)}")
     for heading in ("way", "NDCG@10", "on the cloud alone", "on fed_avg", "bytes up", "bytes down", "seconds"):
         table.add_column(heading, justify="left" if heading == "way" else "right")
     for name, arm in result["arms"].items():
@@ -100,6 +100,13 @@ def tabulate_learning(result: Mapping[str, Any]) -> Table:
         costs = (f"{cost['bytes_up']:,}", f"{cost['bytes_down']:,}", f"{cost['seconds']:.1f}") if cost else ("", "", "")
         table.add_row(name, f"{arm['ndcg_at_10']['mean']:.4f}", *shown, *costs)
     return table
+
+
+def _say_secure_sum(result: Mapping[str, Any]) -> str:
+    found = result["secure_sum"]
+    outcome = "is the plain one bit for bit" if found["is_equal"] else "DIFFERS from the plain one"
+    lost = f"{found['num_lost']} of {found['num_devices']} devices lost"
+    return f"a sum under masks, {lost}, {outcome}: {found['bytes_up']:,} bytes up, {found['bytes_down']:,} down"
 
 
 def tabulate_federated(result: Mapping[str, Any]) -> list[Table]:

@@ -19,6 +19,7 @@ from federated.simulation.packed.store import hold_store, write_table
 from federated.simulation.population import Population, read_tiers
 from federated.simulation.privacy import SPENT_DELTA, SPENT_EPSILON, Guarantee, plan_rounds
 from federated.simulation.release import AFTER, BEFORE, CLOUD_ONLY, Release, decide
+from federated.simulation.views import split_weights
 from federated.simulation.worker import run_worker
 from recsys.cascade.cloud import CloudModel
 from recsys.config.federated import FederatedSettings
@@ -267,9 +268,11 @@ class _Run:
     ) -> FederationReport:
         values = {arm: {_METRIC: users} for arm, users in ndcg.items()}
         arms, differences = compare(values, [(AFTER, CLOUD_ONLY), (AFTER, BEFORE)], self.seed)
+        from federated.simulation.algorithms.registry import local_weights
         from federated.simulation.packed.encodings import FLOAT_BYTES, count_upload_bytes
 
         shapes = [weight.shape.as_list() for weight in tower.trainable_weights]
+        sent, _ = split_weights(shapes, local_weights(self.settings.rounds.algorithm, len(shapes)))
         engine_s = sum(metrics.num_clients / metrics.clients_per_s for metrics in rounds if metrics.num_clients)
         return FederationReport(
             dataset=self.base.manifest.dataset,
@@ -285,7 +288,7 @@ class _Run:
             num_validation_users=release.num_users,
             rounds=rounds,
             bytes_down=FLOAT_BYTES * int(sum(np.prod(shape) for shape in shapes)),
-            bytes_up=count_upload_bytes(shapes, self.settings.aggregation),
+            bytes_up=count_upload_bytes(sent, self.settings.aggregation),
             clients_per_s=sum(metrics.num_clients for metrics in rounds) / engine_s if engine_s else 0.0,
             seconds=time.perf_counter() - started,
         )

@@ -85,10 +85,10 @@ class AggregationSettings(Settings):
     """How updates become a mean where privacy adds no noise; all kinds but `mean` zero and clip by moving bounds."""
 
     kind: AggregatorKind = "mean"
-    first_clip_norm: float = Field(0.1, gt=0)
+    first_clip_norm: float = Field(0.4, gt=0)
     unclipped_share: float = Field(0.8, gt=0, lt=1)
     clip_learning_rate: float = Field(0.2, ge=0)
-    first_peak: float = Field(0.1, gt=0)
+    first_peak: float = Field(0.5, gt=0)
     kept_share: float = Field(0.98, gt=0, lt=1)
     zero_factor: float = Field(2.0, ge=1)
     zero_floor: float = Field(0.0, ge=0)

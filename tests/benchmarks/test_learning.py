@@ -72,6 +72,13 @@ def test_who_is_alone_sends_nothing_and_of_a_partly_local_tower_less_is_sent(res
     assert costs["fed_avg"]["bytes_up"] - costs["fed_recon"]["bytes_up"] == 4 * (1 + 20 + 2)
 
 
+def test_a_sum_under_masks_is_the_plain_one_though_devices_are_lost(result):
+    found = result["secure_sum"]
+    assert found["is_equal"]
+    assert (found["num_devices"], found["num_lost"]) == (8, 2)
+    assert found["bytes_up"] > result["costs"]["secure"]["bytes_up"]
+
+
 def test_every_way_is_shown_in_a_row_and_in_the_plot(result):
     assert tabulate_learning(result).row_count == len(ARMS) + 1
     plot = Path(result["report_svg"]).read_text()
