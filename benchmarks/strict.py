@@ -44,20 +44,19 @@ def bench_strict(
       task: Of a protocol; every user is a device.
       folder: Holds what devices have to add meanwhile.
       settings: Of strict federation.
-      dropout: How likely a device drops out before its upload; it is served all the same.
+      dropout: How likely a device drops out of each round before its upload; it is served all the same.
       seed: Of who drops out, and of the resampling.
       progress: A listener.
 
     Returns:
-      In `federation`: `num_devices`, `num_uploads`, `rounds`, `seconds`, `sums.<part>` (`num_cells` of the vector,
-      `cells_per_device` that were not 0, `bits`, `upload_bytes`, `seconds`, `equals_plain_sum`), and for each strict
-      arm `costs.<arm>.upload_bytes` and `download_bytes`, of one device.
+      In `federation`: `num_devices`, `num_kept` (items), `rounds`, `seconds`, `sums.<part>` (`num_uploads`, `num_cells`
+      of the vector, `cells_per_device` that were not 0, `bits_per_cell`, `upload_bytes`, `seconds`,
+      `equals_plain_sum`), and for each strict arm `costs.<arm>.upload_bytes` and `download_bytes`, of one device.
 
     Raises:
       FederationError: If the worker does not start or dies, or nobody is left.
       WorkspaceError: If the disk is full or refuses.
     """
-    from federated.simulation.cohort import draw_each
     from federated.simulation.strict.federation import federate
 
     began = time.perf_counter()
@@ -65,12 +64,10 @@ def bench_strict(
     for name in CENTRAL:
         progress.stage(f"{task.protocol}: {ARMS[name].label}")
         values[name], times[name] = _run_central(task, name, seed)
-    users = {user_id: user for user, user_id in enumerate(task.user_ids)}
-    remaining = draw_each(task.user_ids, 1.0 - dropout, seed, round_number=1)
-    histories = [task.log.history(users[user_id]) for user_id in remaining]
+    cohorts = _draw_cohorts(task, dropout, seed)
     started = time.perf_counter()
     try:
-        model = federate(histories, task.log.num_items, folder, settings, progress)
+        model = federate(cohorts, task.log.num_items, folder, settings, progress)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     seconds = time.perf_counter() - started
@@ -80,8 +77,18 @@ def bench_strict(
     comparison = Comparison(
         _describe(task, settings, dropout, seed), (), times, {"all": _group(values, seed)}, time.perf_counter() - began
     )
-    federation = _account(model, histories, task, settings, seconds)
+    federation = _account(model, cohorts, task, settings, seconds)
     return {**comparison.to_json(), "benchmark": "strict", "federation": federation}
+
+
+def _draw_cohorts(task: Task, dropout: float, seed: int) -> tuple[list[Int32Array], list[Int32Array]]:
+    """Histories of the devices that stay for the first round, and of those among them that stay for the second."""
+    from federated.simulation.cohort import draw_each
+
+    users = {user_id: user for user, user_id in enumerate(task.user_ids)}
+    first = draw_each(task.user_ids, 1.0 - dropout, seed, round_number=1)
+    second = draw_each(first, 1.0 - dropout, seed, round_number=2)
+    return [task.log.history(users[name]) for name in first], [task.log.history(users[name]) for name in second]
 
 
 def _run_central(task: Task, name: str, seed: int) -> tuple[dict[str, Any], ArmTimes]:
@@ -122,40 +129,40 @@ def _group(values: Mapping[str, Mapping[str, Any]], seed: int) -> Group:
 
 
 def _account(
-    model: StrictModel, histories: list[Int32Array], task: Task, settings: StrictSettings, seconds: float
+    model: StrictModel, cohorts: tuple[list[Int32Array], ...], task: Task, settings: StrictSettings, seconds: float
 ) -> dict[str, Any]:
     """What it cost, and whether each sum is the plain one of the same devices, bit for bit."""
-    from federated.simulation.strict.federation import PARTS
+    from federated.simulation.strict.federation import ITEMS, NUM_ROUNDS
 
-    sums = {}
-    for name, count in PARTS.items():
-        held, plain = model.sums[name], _add_plainly(count, histories, task.log.num_items, settings)
+    tables, everything, sums = model.tables, np.arange(task.log.num_items, dtype=np.int32), {}
+    for name, held in model.sums.items():
+        histories, kept = (cohorts[0], everything) if name == ITEMS else (cohorts[1], tables.kept)
         sums[name] = {
+            "num_uploads": held.num_devices,
             "num_cells": len(held.total),
             "cells_per_device": held.num_cells / held.num_devices,
-            "bits": held.bits,
+            "bits_per_cell": round(held.bits_per_cell, 2),
             "upload_bytes": held.upload_bytes,
             "seconds": round(held.seconds, 2),
-            "equals_plain_sum": bool(np.array_equal(held.total, plain)),
+            "equals_plain_sum": bool(np.array_equal(held.total, _add_plainly(name, histories, kept, settings))),
         }
-    tables = model.tables
-    downloads = {"strict_transitions": tables.popularity.nbytes + tables.follows.size_bytes}
+    downloads = {"strict_transitions": tables.popularity.nbytes + tables.kept.nbytes + tables.follows.size_bytes}
     tastes = tables.recent_taste.size_bytes + tables.taste.size_bytes
     downloads["strict_blend"] = downloads["strict_transitions"] + tastes
     costs = {
         arm: {"upload_bytes": sum(sums[part]["upload_bytes"] for part in parts), "download_bytes": downloads[arm]}
         for arm, parts in _PARTS.items()
     }
-    counts = {"num_devices": task.log.num_users, "num_uploads": len(histories), "rounds": 1}
+    counts = {"num_devices": task.log.num_users, "num_kept": len(tables.kept), "rounds": NUM_ROUNDS}
     return {**counts, "seconds": round(seconds, 2), "sums": sums, "costs": costs}
 
 
-def _add_plainly(
-    count: Callable[..., Any], histories: list[Int32Array], num_items: int, settings: StrictSettings
-) -> Int64Array:
-    total = np.zeros(count(histories[0], num_items, settings).size, np.int64)
+def _add_plainly(name: str, histories: list[Int32Array], kept: Int32Array, settings: StrictSettings) -> Int64Array:
+    from federated.simulation.strict.federation import contribute
+
+    total = np.zeros(contribute(name, histories[0], kept, settings).size, np.int64)
     for history in histories:
-        contribution = count(history, num_items, settings)
+        contribution = contribute(name, history, kept, settings)
         total[contribution.cells] += contribution.values
     return total
 

@@ -63,23 +63,35 @@ def tabulate_strict(result: Mapping[str, Any]) -> Iterator[Table]:
     from cli.table import tabulate_arms
 
     federation = result["federation"]
-    uploads = f"{federation['num_uploads']:,} of {federation['num_devices']:,} devices in {federation['rounds']} round"
+    kept = f"{federation['num_kept']:,} of {result['num_items']:,} items are common enough"
     yield tabulate_arms(result["groups"]["all"], f"{result['protocol']} {result['title']}, {result['part']}")
-    costs = Table(title="Bytes of one device", caption=f"{uploads}, {federation['seconds']:,.0f} s")
+    costs = Table(
+        title="Bytes of one device", caption=f"{federation['rounds']} rounds, {federation['seconds']:,.0f} s; {kept}"
+    )
     for heading in ("arm", "up, MB", "down, MB"):
         costs.add_column(heading, justify="left" if heading == "arm" else "right")
     for name, cost in federation["costs"].items():
         costs.add_row(name, *(f"{cost[key] / 1e6:,.2f}" for key in ("upload_bytes", "download_bytes")))
     yield costs
-    sums = Table(title="Secure sums")
-    for heading in ("vector", "cells", "not 0 on a device", "bits a cell", "up, MB", "seconds", "the plain sum"):
+    sums = Table(title=f"Secure sums over {federation['num_devices']:,} devices")
+    for heading in (
+        "vector",
+        "uploads",
+        "cells",
+        "not 0 on a device",
+        "bits a cell",
+        "up, MB",
+        "seconds",
+        "the plain sum",
+    ):
         sums.add_column(heading, justify="left" if heading == "vector" else "right")
     for name, held in federation["sums"].items():
         sums.add_row(
             name,
+            f"{held['num_uploads']:,}",
             f"{held['num_cells']:,}",
             f"{held['cells_per_device']:,.0f}",
-            str(held["bits"]),
+            f"{held['bits_per_cell']:.1f}",
             f"{held['upload_bytes'] / 1e6:,.2f}",
             f"{held['seconds']:,.1f}",
             "bit for bit" if held["equals_plain_sum"] else "NO",

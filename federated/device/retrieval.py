@@ -6,10 +6,12 @@ transitions and blend, which know every history.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
+from federated.device.contribution import keep_items
 from recsys.config.federated import StrictSettings
 from recsys.contracts.arrays import Float32Array, Int8Array, Int32Array
 from recsys.features.history import standardise
@@ -55,12 +57,14 @@ class SharedTables:
 
     Attributes:
       popularity: `[num_items]` float32, on how many devices each item was chosen: what is shown without history.
+      kept: `[num_kept]` int32, the items that tables are about, by place; the others are too rare.
       follows: What follows each item.
       recent_taste: What goes with each item, for a profile in which later choices weigh more.
       taste: What goes with each item, for a plain profile.
     """
 
     popularity: Float32Array
+    kept: Int32Array
     follows: ItemTable
     recent_taste: ItemTable
     taste: ItemTable
@@ -80,9 +84,7 @@ class PrivateRetriever:
         Args:
           history: `[num]` int32 items from 0, oldest first.
         """
-        if not len(history):
-            return self._tables.popularity
-        return self._tables.follows.vote(*_weigh(history, 0.0, self._settings.half_life))
+        return self._place(history, self._follow)
 
     def blend(self, history: Int32Array) -> Float32Array:
         """Returns `[num_items]` float32: what follows the latest choices, and half of each taste, all standardised.
@@ -90,21 +92,36 @@ class PrivateRetriever:
         Args:
           history: As above.
         """
-        if not len(history):
-            return self._tables.popularity
+        return self._place(history, self._blend)
+
+    def _follow(self, history: Int32Array) -> Float32Array:
+        return self._tables.follows.vote(*_weigh(history, 0.0, self._settings.half_life))
+
+    def _blend(self, history: Int32Array) -> Float32Array:
         settings = self._settings
         recent = _weigh(history, settings.recency_floor, settings.recency_half_life)
-        chosen = np.unique(history)
+        chosen = np.unique(history[history >= 0])
         tastes = (
             self._tables.recent_taste.vote(*recent),
             self._tables.taste.vote(chosen, np.ones(len(chosen), np.float32)),
         )
-        return standardise(self.follow(history)) + 0.5 * (standardise(tastes[0]) + standardise(tastes[1]))
+        return standardise(self._follow(history)) + 0.5 * (standardise(tastes[0]) + standardise(tastes[1]))
+
+    def _place(self, history: Int32Array, score: Callable[[Int32Array], Float32Array]) -> Float32Array:
+        """Scores of the items that are kept; behind them the others, and without history all, by popularity."""
+        popularity, kept = self._tables.popularity, self._tables.kept
+        places = keep_items(history, kept)
+        if not (places >= 0).any():
+            return popularity
+        scores = score(places)
+        whole: Float32Array = scores.min() - 1.0 / (1.0 + popularity)
+        whole[kept] = scores
+        return whole
 
 
 def _weigh(history: Int32Array, floor: float, half_life: float) -> tuple[Int32Array, Float32Array]:
-    """Items that matter, and their weights: floor + (1 - floor) * 2 ** (-k / half_life) for the k-th from the end."""
+    """Places that matter, and their weights: floor + (1 - floor) * 2 ** (-k / half_life) for the k-th from the end."""
     places = np.arange(len(history))[::-1]
     weights = (floor + (1.0 - floor) * np.exp2(-places / half_life)).astype(np.float32)
-    kept = weights >= _LEAST_WEIGHT
+    kept = (weights >= _LEAST_WEIGHT) & (history >= 0)
     return history[kept], weights[kept]

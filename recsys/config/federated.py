@@ -118,6 +118,8 @@ class StrictSettings(Settings):
 
     max_history: int = Field(800, ge=2)
     """Latest choices of a device that count."""
+    min_devices: int = Field(10, ge=1)
+    """On how many devices an item was chosen at least, for it to be in tables."""
     window: int = Field(30, ge=1)
     decay: float = Field(0.8, gt=0, le=1)
     levels: int = Field(16, ge=1)

@@ -1,15 +1,16 @@
 """One vector summed over devices by TFF's secure modular sum.
 
 TFF clients are packs of devices, as everywhere here: what devices have to add lies on disk, the worker expands it to
-whole vectors inside a pack, and what leaves a pack is their sum modulo 2 ** bits. In the simulation TFF's intrinsic is
-a plain sum with a modulus: it proves what the server computes from, not that nobody could look; masks are in
+whole vectors inside a pack, and what leaves a pack is their sum modulo powers of two. In the simulation TFF's intrinsic
+is a plain sum with a modulus: it proves what the server computes from, not that nobody could look; masks are in
 `unmasking.py`.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,12 +26,10 @@ from federated.simulation.packed.cohort import cut_cohort, to_dataset
 from federated.simulation.packed.parts import PEOPLE, get_pack
 from federated.simulation.packed.store import Column, hold_store
 from federated.simulation.packed.training import map_column
+from federated.simulation.strict.segments import Segment
 from federated.simulation.worker import run_worker
 from recsys.contracts.arrays import Int64Array
 from recsys.errors import FederationError
-
-_MOST_BITS: Final = 30
-"""TFF adds up packs in int32 before it takes the modulus."""
 
 _FIELDS: Final = {"cell": (np.int32, ()), "value": (np.int32, ())}
 
@@ -42,21 +41,26 @@ class SecureSum:
     Attributes:
       total: `[size]` int64, the sum over devices.
       num_devices: Whose uploads are in it.
-      bits: Of the modulus.
+      segments: The vector's, with the bits of each.
       num_cells: That were not 0, over all devices: what they had to add, before masks made all of it full.
       seconds: From the first device's counts to the sum.
     """
 
     total: Int64Array
     num_devices: int
-    bits: int
+    segments: tuple[Segment, ...]
     num_cells: int
     seconds: float
 
     @property
     def upload_bytes(self) -> int:
-        """Bytes that each device sends: its masked vector, the cells packed to `bits` bits each."""
-        return -(-len(self.total) * self.bits // 8)
+        """Bytes that each device sends: its masked vector, the cells packed to their bits."""
+        return sum(segment.size_bytes for segment in self.segments)
+
+    @property
+    def bits_per_cell(self) -> float:
+        """Bits of a cell on average."""
+        return sum(part.num_cells * part.bits for part in self.segments) / max(len(self.total), 1)
 
 
 class SecureSummer:
@@ -67,54 +71,40 @@ class SecureSummer:
         self._folder = folder
         self._users_per_pack = users_per_pack
 
-    def sum(self, name: str, contributions: Iterator[Contribution], num_cells: int) -> SecureSum:
+    def sum(
+        self, name: str, contributions: Iterator[Contribution], segments: tuple[Segment, ...], num_cells: int
+    ) -> SecureSum:
         """Returns the sum of contributions, one of each device.
 
         Args:
           name: Of the vector.
-          contributions: All of one size and bound, at least one.
+          contributions: As long as the segments together, at least one.
+          segments: Of the vector; sums stay below their moduli.
           num_cells: At least as many as are not 0 in all of them together.
 
         Raises:
-          FederationError: If there is none, they differ in size, or the sum could exceed 2 ** 30.
+          FederationError: If there is none, or one has another length.
           WorkspaceError: If the disk is full or refuses.
         """
         began = time.perf_counter()
         with hold_store(self._folder / name, _FIELDS, max(1, num_cells)) as store:
-            extents, shape = {}, None
+            extents, size = {}, sum(segment.num_cells for segment in segments)
             for number, contribution in enumerate(contributions):
-                if shape not in (None, (contribution.size, contribution.bound)):
-                    raise FederationError(f"Expected vectors of one size and bound for {name}, got different ones.")
-                shape = (contribution.size, contribution.bound)
+                if contribution.size != size:
+                    raise FederationError(f"Expected {name} in vectors of {size:,} cells, got {contribution.size:,}.")
                 fields = {"cell": contribution.cells, "value": contribution.values}
                 extents[str(number)] = store.add(str(number), fields)
-            if shape is None:
+            if not extents:
                 raise FederationError(f"Expected at least one device that sends its {name}, got none.")
-            bits = count_bits(len(extents), shape[1])
             packs = [to_dataset(pack) for pack in cut_cohort(extents, self._users_per_pack)]
-            total = np.zeros(shape[0], np.int64)
+            total = np.zeros(size, np.int64)
             if packs:
                 summed = tff.backends.test.replace_secure_intrinsics_with_bodies(
-                    build_secure_sum(store.columns, shape[0], bits)
+                    build_secure_sum(store.columns, segments)
                 )(packs)
-                total = np.asarray(summed).astype(np.int64)
+                total = np.concatenate([np.asarray(part) for part in summed.values()]).astype(np.int64)
             used = sum(extent.count for extent in extents.values())
-        return SecureSum(total, len(extents), bits, used, time.perf_counter() - began)
-
-
-def count_bits(num_devices: int, bound: int) -> int:
-    """Returns the bits of the least modulus that the sum of so many devices stays below.
-
-    Raises:
-      FederationError: If they are more than 30.
-    """
-    bits = (num_devices * bound).bit_length()
-    if bits > _MOST_BITS:
-        raise FederationError(
-            f"Expected sums below 2 ** {_MOST_BITS}, got {num_devices:,} devices with up to {bound} in a cell. "
-            "Lower `strict.levels`, or sum over fewer devices at once."
-        )
-    return bits
+        return SecureSum(total, len(extents), segments, used, time.perf_counter() - began)
 
 
 @contextmanager
@@ -128,27 +118,30 @@ def hold_summer(folder: Path, users_per_pack: int, worker_start_s: float) -> Ite
         yield SecureSummer(folder, users_per_pack)
 
 
-def build_secure_sum(columns: Mapping[str, Column], size: int, bits: int) -> tff.Computation:
-    """Returns the computation from packs of devices to the sum of their vectors modulo 2 ** bits, `[size]` int32.
+def build_secure_sum(columns: Mapping[str, Column], segments: Sequence[Segment]) -> tff.Computation:
+    """Returns the computation from packs of devices to the sum of their vectors, `[num_cells]` int32 of each segment.
 
     It is what a runtime with secure aggregation would be given; ours has none, and is given TFF's stand-in.
 
     Args:
       columns: Where `cell` and `value` of all devices lie.
-      size: Length of the vector.
-      bits: Of the modulus.
+      segments: Of the vector; each is summed modulo 2 ** bits.
     """
-    modulus = 2**bits
+    sizes = [segment.num_cells for segment in segments]
+    moduli = OrderedDict((f"segment_{place}", 2**segment.bits) for place, segment in enumerate(segments))
 
     @tff.tensorflow.computation(PEOPLE)
     def add_up(people: Any) -> Any:
         pack = get_pack(people)
         rows = tf.ragged.range(pack["start"], pack["start"] + pack["count"]).flat_values
         cells, values = (tf.gather(map_column(columns[name]), rows) for name in ("cell", "value"))
-        return tf.math.floormod(tf.math.unsorted_segment_sum(values, cells, size), modulus)
+        parts = tf.split(tf.math.unsorted_segment_sum(values, cells, sum(sizes)), sizes)
+        return OrderedDict(
+            (name, tf.math.floormod(part, modulus)) for (name, modulus), part in zip(moduli.items(), parts, strict=True)
+        )
 
     @tff.federated_computation(tff.FederatedType(PEOPLE, tff.CLIENTS))
     def secure_sum(people: Any) -> Any:
-        return tff.backends.mapreduce.federated_secure_modular_sum(tff.federated_map(add_up, people), modulus)
+        return tff.backends.mapreduce.federated_secure_modular_sum(tff.federated_map(add_up, people), moduli)
 
     return secure_sum

@@ -8,6 +8,7 @@ from federated.device.contribution import (
     count_items,
     count_together,
     count_transitions,
+    keep_items,
     lag_levels,
     num_pairs,
     pair_cells,
@@ -57,25 +58,37 @@ def test_items_count_once_however_often_they_were_chosen():
 
 
 def test_items_that_were_both_chosen_count_as_a_pair_once():
-    # Pairs of 4 items: 01, 02, 03, 12, 13, 23.
-    assert count_together(items(3, 0, 3, 2), 4, SETTINGS).expand().tolist() == [0, 1, 1, 0, 0, 1]
+    # Pairs of 4 items: 00, 01, 02, 03, 11, 12, 13, 22, 23, 33.
+    assert count_together(items(3, 0, 3, 2), 4, SETTINGS).expand().tolist() == [1, 0, 1, 1, 0, 0, 0, 1, 1, 1]
+
+
+def test_a_choice_that_does_not_count_keeps_its_place():
+    # 0 and 1 stand at lag 2, 1 and 2 at lag 1, 0 and 2 at lag 3.
+    table = count_transitions(items(0, -1, 1, 2), 3, SETTINGS).expand().reshape(3, 3)
+    assert table.tolist() == [[0, 2, 1], [0, 0, 4], [0, 0, 0]]
+    assert count_together(items(0, -1, 2), 3, SETTINGS).expand().tolist() == [1, 0, 1, 0, 0, 1]
+
+
+def test_items_are_numbered_among_those_that_are_kept():
+    assert keep_items(items(9, 2, 5, 0, 7), items(7, 2)).tolist() == [-1, 1, -1, -1, 0]
+    assert keep_items(items(), items(2, 7)).tolist() == []
 
 
 def test_pairs_are_numbered_without_gaps():
-    first, second = (side.astype(np.int64) for side in np.triu_indices(7, 1))
+    first, second = (side.astype(np.int64) for side in np.triu_indices(7))
     assert pair_cells(first, second, 7).tolist() == list(range(num_pairs(7)))
 
 
-@pytest.mark.parametrize("history", [items(), items(1)])
-def test_a_device_with_too_little_history_adds_nothing_to_what_takes_two(history):
-    for count in (count_transitions, count_together):
-        assert not count(history, 3, SETTINGS).expand().any()
+def test_a_device_with_too_little_history_adds_nothing_to_what_takes_more():
+    assert not count_transitions(items(1), 3, SETTINGS).expand().any()
+    for count in (count_items, count_transitions, count_together):
+        assert not count(items(), 3, SETTINGS).expand().any()
 
 
 @pytest.mark.parametrize("count", [count_transitions, count_together])
-@pytest.mark.parametrize("item", [-1, 3])
+@pytest.mark.parametrize("item", [-2, 3])
 def test_an_item_outside_the_catalogue_is_refused(count, item):
-    with pytest.raises(ContractError, match=r"Expected items from 0 to 2, got"):
+    with pytest.raises(ContractError, match=r"Expected items from 0 to 2, or -1, got"):
         count(items(1, item), 3, SETTINGS)
 
 

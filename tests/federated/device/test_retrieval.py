@@ -16,7 +16,13 @@ POPULARITY = np.array([3, 1, 2], np.float32)
 
 @pytest.fixture
 def retriever():
-    return PrivateRetriever(SharedTables(POPULARITY, *map(pack_table, (FOLLOWS, RECENT, TASTE))), SETTINGS)
+    return make_retriever(0, 1, 2)
+
+
+def make_retriever(*kept):
+    popularity = np.append(POPULARITY, np.zeros(max(kept) - 2)).astype(np.float32)
+    tables = map(pack_table, (FOLLOWS, RECENT, TASTE))
+    return PrivateRetriever(SharedTables(popularity, items(*kept), *tables), SETTINGS)
 
 
 def items(*values):
@@ -42,6 +48,17 @@ def test_choices_that_are_too_long_ago_to_matter_change_nothing(retriever):
 def test_without_history_popularity_is_all_there_is(retriever):
     for score in (retriever.follow, retriever.blend):
         assert score(items()).tolist() == [3, 1, 2]
+
+
+def test_items_that_are_too_rare_stand_last_by_popularity():
+    # Items 0 and 2 are not kept, 1, 3 and 4 are places 0, 1 and 2; of the rare ones 3 devices chose item 0, 2 item 2.
+    scores = make_retriever(1, 3, 4).follow(items(0, 1, 3))
+    assert scores[[1, 3, 4]].tolist() == [126, 63.5, 254]
+    np.testing.assert_allclose(scores[[0, 2]], [63.5 - 1 / 4, 63.5 - 1 / 3])
+
+
+def test_a_history_of_rare_items_alone_is_as_none():
+    assert make_retriever(1, 3, 4).blend(items(0, 2)).tolist() == [3, 1, 2, 0, 0]
 
 
 def test_a_table_in_bytes_is_off_by_half_a_scale_at_most():
