@@ -1,9 +1,10 @@
 """What one device adds to sums over all devices: which items it saw, which follow which, which go together.
 
-Nothing here is ever read by itself: a device masks the whole vector, zeros and all, before it is sent (`masking.py`),
-and the server sees sums only. So that one person cannot move a sum far, a device counts its latest choices alone, and
-adds to no cell more than a bound; both limit what it adds in all. Counts are whole numbers, because masks are. So that
-sums of few people are not told, and less is sent, only items that enough people chose are counted in pairs.
+Nothing here is ever read by itself: a device masks the whole vector, zeros and all, before it is sent
+(`secure_sum.py`), and the server sees sums only. So that one person cannot move a sum far, a device counts its latest
+choices alone, and adds to no cell more than a bound; both limit what it adds in all. Counts are whole numbers, because
+masks are. So that sums of few people are not told, and less is sent, only items that enough people chose are counted
+in pairs.
 """
 
 from __future__ import annotations

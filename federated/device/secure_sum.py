@@ -4,7 +4,7 @@
 
     1. each device u tells all others two public keys, by the server
     2. it cuts its mask key and a seed b_u into shares, any t of which give them back, and sends each peer one, sealed
-    3. it sends x_u + PRG(b_u) + sum_{v > u} PRG(s_uv) - sum_{v < u} PRG(s_uv) modulo 2^32     s_uv: agreed by u and v
+    3. it sends x_u + PRG(b_u) + sum_{v > u} PRG(s_uv) - sum_{v < u} PRG(s_uv) modulo 2^bits   s_uv: agreed by u and v
     4. of each peer it reveals one share: of b_v where v has sent that, of the mask key where v is lost
 
 So the server can take away the masks of those who came, and those that the lost have left in them; of nobody it gets
@@ -37,6 +37,7 @@ UInt32Array = npt.NDArray[np.uint32]
 PRIME: Final = 2**521 - 1
 _KEY_BYTES: Final = 32
 SHARE_BYTES: Final = 66
+MOST_BITS: Final = 32
 _NONCE: Final = bytes(12)
 """Each sealing key seals one message alone."""
 
@@ -123,11 +124,12 @@ class MaskingDevice:
             halves = plain[:SHARE_BYTES], plain[SHARE_BYTES:]
             self._held[peer] = (int.from_bytes(halves[0], "big"), int.from_bytes(halves[1], "big"))
 
-    def mask(self, values: UInt32Array) -> UInt32Array:
-        """Returns values that look like noise, `[num_values]` uint32.
+    def mask(self, values: UInt32Array, bits: int = MOST_BITS) -> UInt32Array:
+        """Returns values that look like noise, `[num_values]` uint32 below 2^bits.
 
         Args:
-          values: `[num_values]` uint32; negative numbers as 2^32 less.
+          values: `[num_values]` uint32; negative numbers as 2^bits less.
+          bits: Of the modulus, at most 32: as many as the sum has.
         """
         masked = values + expand(self._seed, len(values))
         for peer in self._held:
@@ -135,7 +137,7 @@ class MaskingDevice:
                 masked += signed_mask(
                     self._mask_key.private_bytes_raw(), self._peers[peer].mask, self.number < peer, len(values)
                 )
-        return masked
+        return keep_bits(masked, bits)
 
     def reveal(self, came: Sequence[int]) -> tuple[dict[int, int], dict[int, int]]:
         """Returns of each peer one share: of the seeds of those who came, of the mask keys of the others.
@@ -210,6 +212,16 @@ def signed_mask(private: bytes, public: bytes, is_added: bool, count: int) -> UI
     agreed = X25519PrivateKey.from_private_bytes(private).exchange(X25519PublicKey.from_public_bytes(public))
     mask = expand(digest(agreed), count)
     return mask if is_added else np.negative(mask)
+
+
+def keep_bits(values: UInt32Array, bits: int) -> UInt32Array:
+    """Returns values modulo 2^bits; what is uniform stays uniform.
+
+    Args:
+      values: Any uint32.
+      bits: From 1 to 32.
+    """
+    return values & np.uint32(2**bits - 1)
 
 
 def digest(data: bytes) -> bytes:

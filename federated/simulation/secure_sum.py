@@ -7,7 +7,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from federated.device.secure_sum import SHARE_BYTES, MaskingDevice, PublicKeys, UInt32Array, expand, join, signed_mask
+from federated.device.secure_sum import (
+    MOST_BITS,
+    SHARE_BYTES,
+    MaskingDevice,
+    PublicKeys,
+    UInt32Array,
+    expand,
+    join,
+    keep_bits,
+    signed_mask,
+)
 from recsys.errors import FederationError
 
 _KEY_BYTES = 32
@@ -18,7 +28,7 @@ class SecureSum:
     """What a secure sum gave.
 
     Attributes:
-      total: `[num_values]` uint32, the sum of those who came, modulo 2^32.
+      total: `[num_values]` uint32, the sum of those who came, modulo 2^bits.
       masked: Device to what the server saw of it.
       came: Whose values are in the sum.
       bytes_up: The most that a device sent, its masked values among it.
@@ -32,12 +42,15 @@ class SecureSum:
     bytes_down: int
 
 
-def sum_securely(values: Mapping[int, UInt32Array], lost: frozenset[int] = frozenset()) -> SecureSum:
+def sum_securely(
+    values: Mapping[int, UInt32Array], lost: frozenset[int] = frozenset(), bits: int = MOST_BITS
+) -> SecureSum:
     """Plays all parts of a secure sum, message by message.
 
     Args:
       values: Device, from 1, to `[num_values]` uint32.
       lost: Devices that send nothing after they have shared their keys.
+      bits: Of the modulus, at most 32.
 
     Raises:
       FederationError: If no more than half of the devices come through.
@@ -48,7 +61,7 @@ def sum_securely(values: Mapping[int, UInt32Array], lost: frozenset[int] = froze
     sealed = {number: device.share(public, threshold) for number, device in devices.items()}
     for number, device in devices.items():
         device.receive({sender: messages[number] for sender, messages in sealed.items()})
-    masked = {number: device.mask(values[number]) for number, device in devices.items() if number not in lost}
+    masked = {number: device.mask(values[number], bits) for number, device in devices.items() if number not in lost}
     came = tuple(masked)
     if len(came) < threshold:
         raise FederationError(f"Expected masked values of at least {threshold} devices, got {len(came)}. Try again.")
@@ -59,8 +72,9 @@ def sum_securely(values: Mapping[int, UInt32Array], lost: frozenset[int] = froze
         for number in devices
         if number not in masked
     }
-    up, down = _count_bytes(public, sealed, next(iter(masked.values())), len(came))
-    return SecureSum(_unmask(masked, public, seeds, keys), masked, came, up, down)
+    masked_bytes = -(-len(next(iter(masked.values()))) * bits // 8)
+    up, down = _count_bytes(public, sealed, masked_bytes, len(came))
+    return SecureSum(keep_bits(_unmask(masked, public, seeds, keys), bits), masked, came, up, down)
 
 
 def _unmask(
@@ -83,10 +97,10 @@ def _unmask(
 
 
 def _count_bytes(
-    public: Mapping[int, PublicKeys], sealed: Mapping[int, Mapping[int, bytes]], values: UInt32Array, num_came: int
+    public: Mapping[int, PublicKeys], sealed: Mapping[int, Mapping[int, bytes]], masked_bytes: int, num_came: int
 ) -> tuple[int, int]:
     """The bytes up and down of a device that comes through: keys, shares, values, and the shares revealed."""
     own = next(iter(public.values()))
     keys, shares = len(own.mask) + len(own.seal), sum(len(message) for message in next(iter(sealed.values())).values())
     revealed, came = SHARE_BYTES * len(public), 4 * num_came
-    return keys + shares + values.nbytes + revealed, keys * len(public) + shares + came
+    return keys + shares + masked_bytes + revealed, keys * len(public) + shares + came

@@ -3,7 +3,7 @@
 TFF clients are packs of devices, as everywhere here: what devices have to add lies on disk, the worker expands it to
 whole vectors inside a pack, and what leaves a pack is their sum modulo powers of two. In the simulation TFF's intrinsic
 is a plain sum with a modulus: it proves what the server computes from, not that nobody could look; masks are in
-`unmasking.py`.
+`federated/simulation/secure_sum.py`.
 """
 
 from __future__ import annotations
