@@ -104,7 +104,7 @@ class Signatures:
 def _run_again(runner: Any, arrays: Mapping[str, Any]) -> dict[str, Float32Array]:
     """Runs a signature whose inputs have the shapes of the last time.
 
-    What the runner itself does, but for asking LiteRT for these shapes once more, input by input: a fifth of the time
+    What the runner itself does, but for asking LiteRT for these shapes once more, input by input: a sixth of the time
     of a small tower. The runner keeps these parts to itself; the lock holds the version that has them.
     """
     model, graph = runner._interpreter_wrapper, runner._subgraph_index

@@ -2,10 +2,15 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 
 import pytest
+from starlette.requests import Request
 
+from recsys.config.serving import ServingSettings
 from recsys.errors import ConfigError, OverloadError
+from serving.deadline import DeadlineError
+from serving.service import Service
 from serving.turns import Turns
 
 
@@ -50,4 +55,15 @@ def test_a_caller_that_gives_up_leaves_the_queue_and_its_work_is_not_done():
         return await turns.run(lambda: turns.waiting)
 
     assert asyncio.run(give_up()) == 0
+    assert done == []
+
+
+@pytest.mark.parametrize("is_short", [True, False])
+def test_whose_deadline_has_passed_is_told_so_and_nothing_is_done_for_him(bundled_workspace, is_short):
+    service, done = Service.assemble(bundled_workspace, ServingSettings()), []
+    headers = [(b"x-deadline-ms", b"50")]
+    late = {"type": "http", "headers": headers, "tandem.start_s": time.perf_counter() - 1.0}
+    with pytest.raises(DeadlineError, match="Expected to answer within `X-Deadline-Ms`, got more to do than fits"):
+        asyncio.run(service.compute(Request(late), done.append, is_short=is_short))
+    service.close()
     assert done == []
