@@ -42,7 +42,7 @@ def result(bundled_workspace, tmp_path_factory):  # noqa: F811
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=900,
     )
     assert done.returncode == 0, done.stderr[-3000:]
     assert not (place / "bench" / "learning").exists()

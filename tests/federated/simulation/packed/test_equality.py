@@ -24,7 +24,7 @@ def found(bundled_workspace, tmp_path_factory):  # noqa: F811
     place = tmp_path_factory.mktemp("packed") / "workspace"
     shutil.copytree(bundled_workspace.root, place)
     command = [sys.executable, "-m", "tests.federated.simulation.packed.rehearsal", str(place)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=400)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout)
 
