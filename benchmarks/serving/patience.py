@@ -93,7 +93,7 @@ class PatientLoad:
     def _send(self, wish: _Wish) -> None:
         connection = None
         try:
-            connection = self._idle.pop() if self._idle else Connection(self._host, self._port)
+            connection = self._take_idle() or Connection(self._host, self._port)
             connection.send(self._requests[wish.number % len(self._requests)], wish.due_s)
         except OSError:
             if connection is not None:
@@ -101,6 +101,15 @@ class PatientLoad:
             self._settle(wish, 0, 0.0)
         else:
             self._busy[connection] = wish
+
+    def _take_idle(self) -> Connection | None:
+        """Returns a connection that is still open: a client's pool does not send on one that was closed meanwhile."""
+        while self._idle:
+            connection = self._idle.pop()
+            if not select.select([connection], (), (), 0.0)[0]:
+                return connection
+            connection.socket.close()
+        return None
 
     def _collect(self, timeout_s: float) -> None:
         """Takes what comes within a time."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -54,6 +56,26 @@ def test_who_is_sent_away_comes_again_after_what_was_asked_and_has_not_failed(sc
 def test_a_connection_that_is_hung_up_is_an_attempt_without_an_answer(scripted: type[Scripted]) -> None:
     load = run(scripted(b"", OK).port)
     assert (load.attempts, load.failures) == ({0: 1, 200: 1}, {})
+
+
+def test_nothing_is_sent_on_a_connection_that_was_closed_while_idle() -> None:
+    """One answer a connection: the second request, a while later, finds the first connection closed."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def answer_and_hang_up() -> None:
+            for _ in range(2):
+                connection, _ = listener.accept()
+                with connection:
+                    connection.recv(1_000)
+                    connection.sendall(OK)
+
+        server = threading.Thread(target=answer_and_hang_up)
+        server.start()
+        load = PatientLoad("127.0.0.1", listener.getsockname()[1], [REQUEST], seed=0)
+        load.run([0.0, 0.5])
+        load.close()
+        server.join()
+    assert (load.attempts, load.failures) == ({200: 2}, {})
 
 
 def test_a_fault_is_not_asked_for_again(scripted: type[Scripted]) -> None:
