@@ -6,8 +6,10 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import Final
 
 from fastapi import FastAPI
+from fastapi.telemetry import TelemetryConfig
 
 from recsys.config.serving import ServingSettings
 from recsys.storage.workspace import Workspace
@@ -22,6 +24,8 @@ from serving.service import Service
 from serving.shortcuts import Shortcuts
 
 API_VERSION = "1"
+_NO_TELEMETRY: Final[TelemetryConfig] = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
+"""Once a process has a tracer, FastAPI traces by itself, and writes paths and queries with the ids of people in them."""
 
 
 def create_app(workspace: Workspace, settings: ServingSettings) -> FastAPI:
@@ -36,7 +40,13 @@ def create_app(workspace: Workspace, settings: ServingSettings) -> FastAPI:
     """
     service = Service.assemble(workspace, settings)
     app = FastAPI(
-        title="Tandem", version=API_VERSION, lifespan=_live, docs_url=None, redoc_url=None, redirect_slashes=False
+        title="Tandem",
+        version=API_VERSION,
+        lifespan=_live,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        telemetry=_NO_TELEMETRY,
     )
     app.state.service = service
     install_problems(app)
