@@ -25,7 +25,7 @@ from serving.shortcuts import Shortcuts
 
 API_VERSION = "1"
 _NO_TELEMETRY: Final[TelemetryConfig] = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
-"""Once a process has a tracer, FastAPI traces by itself, and writes paths and queries with the ids of people in them."""
+"""Where a process has a tracer, FastAPI traces by itself: paths and queries, with the ids of people in them."""
 
 
 def create_app(workspace: Workspace, settings: ServingSettings) -> FastAPI:
