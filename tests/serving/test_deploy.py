@@ -152,7 +152,7 @@ def test_what_the_image_copies_serves_with_the_packages_of_the_small_lock_alone(
         )
     try:
         line = process.stdout.readline()
-        assert line, log.read_text()
+        assert '"url"' in line, line + log.read_text()
         url = json.loads(line)["url"]
         assert health_check(url, python) == 0
         wish = {"surface": "feed", "count": 5, "user_id": "u01"}
