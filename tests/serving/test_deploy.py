@@ -158,6 +158,7 @@ def test_what_the_image_copies_serves_with_the_packages_of_the_small_lock_alone(
         wish = {"surface": "feed", "count": 5, "user_id": "u01"}
         answer = httpx.post(f"{url}/v1/recommend", json=wish, timeout=20)
         assert len(answer.json()["candidates"]) == 5, answer.text
+        assert httpx.delete(f"{url}/v1/users/u01", timeout=20).status_code == 200  # loads what nothing else does
         process.terminate()
         assert process.wait(20) == 0, log.read_text()
         assert health_check(url, python) == 1
