@@ -13,18 +13,16 @@ from __future__ import annotations
 import json
 import logging.config
 import os
-import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Final
 
 from prometheus_client.multiprocess import mark_process_dead
@@ -36,6 +34,7 @@ from recsys.storage.workspace import Workspace
 from serving.listener import listen, url_of
 from serving.log import log_configuration
 from serving.observation import LOGGER, SHARED
+from serving.signals import leaving
 
 _ROOT: Final = Path(__file__).resolve().parents[1]
 _POLL_S: Final = 0.05
@@ -68,7 +67,7 @@ def serve_by_many(
     logging.config.dictConfig(log_configuration())
     with listen(settings) as listener, tempfile.TemporaryDirectory(prefix="tandem-metrics-") as metrics:
         crew = Crew(workspace, settings, listener, Path(metrics))
-        with _signals(crew.leave):
+        with leaving(crew.leave):
             crew.run(on_ready)
     LOGGER.info("ended")
 
@@ -196,21 +195,3 @@ def _is_ready(member: _Member) -> bool:
     if not member.is_ready and member.process.stdout is not None:
         member.is_ready = bool(member.process.stdout.read())
     return member.is_ready
-
-
-@contextmanager
-def _signals(leave: Callable[[], None]) -> Iterator[None]:
-    """Calls `leave` on SIGTERM and SIGINT, where signals arrive at all: in the main thread."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def hear(number: int, frame: FrameType | None) -> None:
-        leave()
-
-    before = {number: signal.signal(number, hear) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

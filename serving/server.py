@@ -5,14 +5,10 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-import signal
 import socket
 import sys
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from importlib.abc import MetaPathFinder
-from types import FrameType
 from typing import Final
 
 import pyarrow as pa
@@ -26,6 +22,7 @@ from serving.listener import BACKLOG, listen, url_of
 from serving.log import log_configuration
 from serving.observation import LOGGER
 from serving.service import Service
+from serving.signals import leaving
 
 _ACCEPTED_AT_ONCE: Final = 4
 """Connections that a process takes at once: few, so that processes on one socket share them."""
@@ -84,7 +81,8 @@ def run(
         timeout_graceful_shutdown=settings.drain_s,  # type: ignore[arg-type]  # a float does as well
     )
     server = _Server(config, app.state.service, url_of(settings.host, listener), on_ready, listener, lifeline)
-    with _quiet_signals(server):
+    # uvicorn drains on them as well, and then raises the signal once more: whoever runs it would see a killed process.
+    with leaving(server.leave):
         server.run(sockets=[listener])
     LOGGER.info("ended")
 
@@ -125,11 +123,14 @@ class _Server(uvicorn.Server):
         self._listener.listen(BACKLOG)
         if self._lifeline is not None:
             loop = asyncio.get_running_loop()
-            loop.add_reader(self._lifeline, self._leave, loop)
+            loop.add_reader(self._lifeline, self._let_go, loop, self._lifeline)
 
-    def _leave(self, loop: asyncio.AbstractEventLoop) -> None:
-        if self._lifeline is not None:
-            loop.remove_reader(self._lifeline)
+    def _let_go(self, loop: asyncio.AbstractEventLoop, lifeline: int) -> None:
+        loop.remove_reader(lifeline)
+        self.leave()
+
+    def leave(self) -> None:
+        """Lets it drain and end."""
         self.should_exit = True
 
 
@@ -172,25 +173,3 @@ def _calm_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(*_COLLECT_AFTER)
-
-
-@contextmanager
-def _quiet_signals(server: uvicorn.Server) -> Iterator[None]:
-    """Lets a signal end the server and not the process.
-
-    uvicorn drains on SIGTERM and SIGINT and then raises the signal once more; whoever runs it would see a killed
-    process where all went well. Handlers can be set in the main thread only; elsewhere no signal arrives.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def end(number: int, frame: FrameType | None) -> None:
-        server.should_exit = True
-
-    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
