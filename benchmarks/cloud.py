@@ -78,21 +78,9 @@ def _sum_up(name: str, runs: Sequence[ArmRun]) -> ArmTimes:
 
 
 def _describe(task: Task, settings: CloudSettings, seeds: Sequence[int]) -> dict[str, Any]:
-    candidates = task.requests.candidates
     return {
-        "protocol": task.protocol,
-        "title": task.title,
-        "dataset": task.dataset.name,
-        "split": task.split.name,
-        "split_fingerprint": task.split.fingerprint,
-        "task_fingerprint": task.fingerprint,
-        "num_users": task.log.num_users,
-        "num_items": task.log.num_items,
-        "num_events": len(task.log.items),
-        "num_requests": len(task.requests),
+        **task.describe(),
         "num_targets": len(task.requests.targets),
-        "num_candidates": None if candidates is None else candidates.shape[1],
-        "notes": list(task.notes),
         "seeds": list(seeds),
         "baseline_settings": asdict(task.settings),
         "cloud_settings": settings.model_dump(mode="json"),

@@ -168,20 +168,8 @@ def _add_plainly(name: str, histories: list[Int32Array], kept: Int32Array, setti
 
 
 def _describe(task: Task, settings: StrictSettings, dropout: float, seed: int) -> dict[str, Any]:
-    candidates = task.requests.candidates
     return {
-        "protocol": task.protocol,
-        "title": task.title,
-        "dataset": task.dataset.name,
-        "split": task.split.name,
-        "split_fingerprint": task.split.fingerprint,
-        "task_fingerprint": task.fingerprint,
-        "num_users": task.log.num_users,
-        "num_items": task.log.num_items,
-        "num_events": len(task.log.items),
-        "num_requests": len(task.requests),
-        "num_candidates": None if candidates is None else candidates.shape[1],
-        "notes": list(task.notes),
+        **task.describe(),
         "seeds": [seed],
         "dropout": dropout,
         "baseline_settings": asdict(task.settings),

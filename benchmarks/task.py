@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -130,3 +131,21 @@ class Task:
         for array in (self.requests.users, self.requests.offsets, self.requests.targets, self.requests.candidates):
             digest.update(b"" if array is None else np.ascontiguousarray(array, np.int64).tobytes())
         return digest.hexdigest()[:16]
+
+    def describe(self) -> dict[str, Any]:
+        """Returns what a reader of results must know of the task, JSON-ready."""
+        candidates = self.requests.candidates
+        return {
+            "protocol": self.protocol,
+            "title": self.title,
+            "dataset": self.dataset.name,
+            "split": self.split.name,
+            "split_fingerprint": self.split.fingerprint,
+            "task_fingerprint": self.fingerprint,
+            "num_users": self.log.num_users,
+            "num_items": self.log.num_items,
+            "num_events": len(self.log.items),
+            "num_requests": len(self.requests),
+            "num_candidates": None if candidates is None else candidates.shape[1],
+            "notes": list(self.notes),
+        }
