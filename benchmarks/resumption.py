@@ -6,11 +6,7 @@ which lives in another group, must end with it.
 
 from __future__ import annotations
 
-import os
 import shutil
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,11 +16,11 @@ from typing import Any, Final
 
 import numpy as np
 
+from benchmarks.command import Command
 from recsys.errors import FederationError
 from recsys.progress import Progress
 from recsys.storage.workspace import Workspace
 
-_ROOT: Final = Path(__file__).resolve().parents[1]
 _LEFT_OUT: Final = ("bench", "reports", "federated", "models", "examples")
 """Of a workspace, what rounds neither need nor are compared by."""
 
@@ -74,17 +70,19 @@ def bench_resumption(
     progress.stage("running without a kill")
     with _copy(workspace, "whole") as whole:
         began = time.perf_counter()
-        _finish(_start(whole, seed, config), whole)
+        _finish(_start(whole, seed, config))
         whole_s, expected = time.perf_counter() - began, _Outcome.read(whole)
     progress.stage("killing and running again", kills)
     results: list[dict[str, Any]] = []
     for number, after_s in enumerate(np.random.default_rng(seed).uniform(0.0, whole_s, kills).tolist(), start=1):
         with _copy(workspace, f"kill-{number}") as killed:
-            _kill(_start(killed, seed, config), after_s)
+            command = _start(killed, seed, config)
+            if command.runs(after_s):
+                command.stop()
             left = count_workers(killed.root)
             finished = len(list(killed.federated.glob("*/state-*.npz")))
             began = time.perf_counter()
-            _finish(_start(killed, seed, config), killed)
+            _finish(_start(killed, seed, config))
             results.append(
                 {
                     "after_s": after_s,
@@ -104,45 +102,16 @@ def bench_resumption(
     }
 
 
-def _start(workspace: Workspace, seed: int, config: Path | None) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "cli", "federate", "--workspace", str(workspace.root), "--seed", str(seed)]
-    command += ["--config", str(config)] if config else []
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(_ROOT), os.environ.get("PYTHONPATH", "")])}
-    with _log(workspace).open("wb") as sink:
-        return subprocess.Popen(
-            command, env=environment, stdout=subprocess.DEVNULL, stderr=sink, start_new_session=True
-        )
+def _start(workspace: Workspace, seed: int, config: Path | None) -> Command:
+    return Command.start("federate", workspace, seed, config)
 
 
-def _log(workspace: Workspace) -> Path:
-    return workspace.root / "federate.log"
-
-
-def _finish(process: subprocess.Popen[bytes], workspace: Workspace) -> None:
-    """Waits for the end; if the wait is broken off, the process is not left behind."""
-    try:
-        code = process.wait()
-    except BaseException:
-        _stop(process)
-        raise
+def _finish(command: Command) -> None:
+    code = command.end()
     if code:
-        words = _log(workspace).read_text(encoding="utf-8", errors="replace")[-2_000:]
-        raise FederationError(f"Expected `tandem federate` on a copy of the workspace to end well, got {code}: {words}")
-
-
-def _kill(process: subprocess.Popen[bytes], after_s: float) -> None:
-    try:
-        process.wait(after_s)
-    except subprocess.TimeoutExpired:
-        _stop(process)
-    except BaseException:
-        _stop(process)
-        raise
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+        raise FederationError(
+            f"Expected `tandem federate` on a copy of the workspace to end well, got {code}: {command.last_words()}"
+        )
 
 
 def count_workers(root: Path) -> int:

@@ -7,12 +7,8 @@ the whole run would hardly ever meet the others.
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,6 +18,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from benchmarks.command import Command
 from recsys.contracts.bundle import FileEntry
 from recsys.contracts.teacher import TEACHER_FILE
 from recsys.errors import ConfigError, TrainingError
@@ -45,7 +42,6 @@ STAGES: Final = (
 """Of the job, in their order."""
 
 _DATASET: Final = ("events", "catalogue", "dataset.json")
-_ROOT: Final = Path(__file__).resolve().parents[1]
 _STAGE_ENDS: Final = re.compile(r"\] (\w+): (?:done|unchanged, made earlier) in ")
 _REPORT: Final = "train-*.json"
 """What the job writes last."""
@@ -157,24 +153,14 @@ def plan_kills(spans: Sequence[Span], kills: int, seed: int) -> list[Kill]:
 
 @dataclass(frozen=True)
 class _Training:
-    """A running `tandem train`, the leader of its own process group."""
+    """A running `tandem train`."""
 
-    process: subprocess.Popen[bytes]
+    command: Command
     workspace: Workspace
-    log: Path
-    begin_s: float
 
     @classmethod
     def start(cls, workspace: Workspace, seed: int, config: Path | None) -> _Training:
-        command = [sys.executable, "-m", "cli", "train", "--workspace", str(workspace.root), "--seed", str(seed)]
-        command += ["--config", str(config)] if config else []
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(_ROOT), os.environ.get("PYTHONPATH", "")])}
-        log = workspace.root / "train.log"
-        with log.open("wb") as sink:
-            process = subprocess.Popen(
-                command, env=environment, stdout=subprocess.DEVNULL, stderr=sink, start_new_session=True
-            )
-        return cls(process, workspace, log, time.perf_counter())
+        return cls(Command.start("train", workspace, seed, config), workspace)
 
     def time_stages(self) -> tuple[list[Span], float]:
         """Waits for the end; returns the stages in their order, and the seconds of the whole.
@@ -183,22 +169,22 @@ class _Training:
           TrainingError: If it fails.
         """
         spans: list[Span] = []
-        before_s, runs = self.begin_s, True
+        before_s, runs = self.command.begin_s, True
         while runs:
-            runs, now_s = self._runs(), time.perf_counter()
+            runs, now_s = self.command.runs(_POLL_S), time.perf_counter()
             for stage in self._ended()[len(spans) :]:
                 spans.append(Span(stage, now_s - before_s))
                 before_s = now_s
         self.finish()
-        return spans, time.perf_counter() - self.begin_s
+        return spans, time.perf_counter() - self.command.begin_s
 
     def kill(self, kill: Kill, stages: Sequence[str]) -> str | None:
         """Kills it there; returns the stage that it was in, None where the job was done."""
         before = stages.index(kill.stage)
-        while self._runs() and len(self._ended()) < before:
+        while self.command.runs(_POLL_S) and len(self._ended()) < before:
             pass
-        if self._runs(kill.after_s):
-            self.stop()
+        if self.command.runs(kill.after_s):
+            self.command.stop()
         num_ended = len(self._ended())
         return stages[num_ended] if num_ended < len(stages) else None
 
@@ -208,36 +194,16 @@ class _Training:
         Raises:
           TrainingError: If it fails.
         """
-        try:
-            code = self.process.wait()
-        except BaseException:
-            self.stop()
-            raise
+        code = self.command.end()
         if code:
-            words = self.log.read_text(encoding="utf-8", errors="replace")[-2_000:]
             raise TrainingError(
-                f"Expected `tandem train` on a copy of the workspace to end well, got code {code}: {words}"
+                "Expected `tandem train` on a copy of the workspace to end well, "
+                f"got code {code}: {self.command.last_words()}"
             )
-
-    def stop(self) -> None:
-        """Kills the whole group."""
-        os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
-
-    def _runs(self, timeout_s: float = _POLL_S) -> bool:
-        """Waits a while, and tells; if the wait is broken off, the process is not left behind."""
-        try:
-            self.process.wait(timeout_s)
-        except subprocess.TimeoutExpired:
-            return True
-        except BaseException:
-            self.stop()
-            raise
-        return False
 
     def _ended(self) -> list[str]:
         """Returns the stages that have ended, by the words of the job; the last one has when its report is there."""
-        ended = _STAGE_ENDS.findall(self.log.read_text(encoding="utf-8", errors="replace"))
+        ended = _STAGE_ENDS.findall(self.command.read_log())
         return [*ended, STAGES[-1]] if any(self.workspace.reports.glob(_REPORT)) else ended
 
 
@@ -266,7 +232,7 @@ def _finish(workspace: Workspace, seed: int, config: Path | None, expected: _Out
     """Runs the training again, to its end."""
     training = _Training.start(workspace, seed, config)
     training.finish()
-    seconds = time.perf_counter() - training.begin_s
+    seconds = time.perf_counter() - training.command.begin_s
     found = _Outcome.read(workspace)
     names = {*expected.published, *found.published}
     return {
