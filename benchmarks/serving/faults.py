@@ -17,6 +17,7 @@ from typing import Final
 
 from recsys.errors import ConfigError
 from recsys.storage.registry import BundleRegistry
+from recsys.storage.succession import publish_again
 from recsys.storage.workspace import Workspace
 
 REDIS: Final = "redis-server"
@@ -27,22 +28,40 @@ _TIMEOUT_S: Final = 20.0
 
 
 class Redis:
-    """A Redis server on a free port of this machine; it keeps on the disk what it acknowledged."""
+    """A Redis server on a free port of this machine, killed and started at will; it keeps a file of what it was told.
 
-    def __init__(self, folder: Path) -> None:
-        """Starts it.
+    Attributes:
+      url: The same after each start.
+    """
+
+    def __init__(self, folder: Path, *, flushes: str = "everysec") -> None:
+        """Starts nothing yet.
 
         Args:
           folder: Where it keeps its file.
-
-        Raises:
-          ConfigError: If it does not answer.
+          flushes: When the file is flushed: `always` before it acknowledges, or `everysec`.
         """
         with socket.create_server(("127.0.0.1", 0)) as free:
-            self._port: int = free.getsockname()[1]
-        self.url = f"redis://127.0.0.1:{self._port}/0"
-        self._folder = folder
-        self._process = self._start()
+            self.port: int = free.getsockname()[1]
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self._flags = {"port": self.port, "bind": "127.0.0.1", "dir": folder, "save": "", "appendonly": "yes"}
+        self._flags["appendfsync"] = flushes
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Starts it, and waits until it answers.
+
+        Raises:
+          ConfigError: If it does not.
+        """
+        command = [REDIS, *(str(part) for name, value in self._flags.items() for part in (f"--{name}", value))]
+        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        end_s = time.monotonic() + _TIMEOUT_S
+        while not self._answers():
+            if self._process.poll() is not None or time.monotonic() > end_s:
+                self.stop()
+                raise ConfigError(f"Expected {REDIS} to answer on port {self.port}, got nothing.")
+            time.sleep(0.02)
 
     def restart(self) -> None:
         """Kills it, and starts it again after a while.
@@ -52,28 +71,18 @@ class Redis:
         """
         self.stop()
         time.sleep(_AWAY_S)
-        self._process = self._start()
+        self.start()
 
     def stop(self) -> None:
-        """Kills it."""
-        self._process.kill()
-        self._process.wait()
-
-    def _start(self) -> subprocess.Popen[bytes]:
-        flags = {"port": self._port, "bind": "127.0.0.1", "dir": self._folder, "save": "", "appendonly": "yes"}
-        command = [REDIS, *(str(part) for name, value in flags.items() for part in (f"--{name}", value))]
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        end_s = time.monotonic() + _TIMEOUT_S
-        while not self._answers():
-            if process.poll() is not None or time.monotonic() > end_s:
-                process.kill()
-                raise ConfigError(f"Expected {REDIS} to answer on port {self._port}, got nothing.")
-            time.sleep(0.02)
-        return process
+        """Kills it, if it runs."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
 
     def _answers(self) -> bool:
         try:
-            with socket.create_connection(("127.0.0.1", self._port), timeout=1) as connection:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=1) as connection:
                 connection.sendall(b"PING\r\n")
                 return connection.recv(16).startswith(b"+PONG")
         except OSError:
@@ -87,13 +96,14 @@ def start_redis(folder: Path) -> Iterator[Redis | None]:
         yield None
         return
     redis = Redis(folder)
+    redis.start()
     try:
         yield redis
     finally:
         redis.stop()
 
 
-def publish_again(workspace: Workspace) -> str:
+def publish_renamed(workspace: Workspace) -> str:
     """Publishes the current bundle under another version; returns the version.
 
     The files are the same, and another name of what it was trained on makes another version. To a server it is another
@@ -105,17 +115,7 @@ def publish_again(workspace: Workspace) -> str:
     """
     registry = BundleRegistry(workspace)
     current = registry.current()
-    manifest = current.manifest
-    published = registry.publish(
-        {name: current.path(name) for name in manifest.files},
-        dataset=f"{manifest.dataset}, again",
-        split_fingerprint=manifest.split_fingerprint,
-        embedding_version=manifest.embedding_version,
-        dim=manifest.dim,
-        history_length=manifest.history_length,
-        num_items=manifest.num_items,
-        num_recent=manifest.num_recent,
-    )
+    published = publish_again(registry, current, {}, dataset=f"{current.manifest.dataset}, again")
     return published.manifest.version
 
 

@@ -22,7 +22,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from benchmarks.serving.faults import Redis, Timetable, kill_one, publish_again, start_redis
+from benchmarks.serving.faults import Redis, Timetable, kill_one, publish_renamed, start_redis
 from benchmarks.serving.load import write_requests
 from benchmarks.serving.processes import Served, run_load, start_service
 from benchmarks.serving.requests import draw_mixture
@@ -130,7 +130,7 @@ def _write_settings(path: Path, config: Path | None, redis: Redis | None) -> Pat
 
 def _plan(workspace: Workspace, server: Served, redis: Redis | None, seconds: float) -> Timetable:
     def swap() -> str:
-        return f"published {publish_again(workspace)}"
+        return f"published {publish_renamed(workspace)}"
 
     def send_redis_away() -> str:
         if redis is None:

@@ -30,6 +30,7 @@ from recsys.metrics.intervals import Interval, compare
 from recsys.progress import Progress, Silent
 from recsys.storage.lock import hold_lock
 from recsys.storage.registry import Bundle, BundleRegistry
+from recsys.storage.succession import publish_again
 from recsys.storage.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -243,15 +244,10 @@ class _Run:
         new = export_device_files(tower, self.settings.device)
         kept = {name: value for name, value in manifest.metrics.items() if name not in (SPENT_EPSILON, SPENT_DELTA)}
         spent = {SPENT_EPSILON: guarantee.epsilon, SPENT_DELTA: guarantee.delta} if guarantee else {}
-        return BundleRegistry(self.workspace).publish(
-            {name: self.base.path(name) for name in manifest.files} | new,
-            dataset=manifest.dataset,
-            split_fingerprint=manifest.split_fingerprint,
-            embedding_version=manifest.embedding_version,
-            dim=manifest.dim,
-            history_length=manifest.history_length,
-            num_items=manifest.num_items,
-            num_recent=manifest.num_recent,
+        return publish_again(
+            BundleRegistry(self.workspace),
+            self.base,
+            new,
             parent=manifest.version,
             metrics={**kept, **spent, "device_validation_ndcg_at_10": float(ndcg.mean())},
         )

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.serving.faults import REDIS, Timetable, kill_one, publish_again
+from benchmarks.serving.faults import REDIS, Timetable, kill_one, publish_renamed
 from benchmarks.serving.soak import _Memory, bench_soak
 from recsys.errors import ConfigError
 from recsys.progress import Silent
@@ -44,7 +44,7 @@ def test_nobody_is_let_down_by_swaps_a_restart_of_redis_and_a_killed_process(own
 
 def test_a_bundle_that_is_published_again_is_another_version_of_the_same_files(own_workspace: Workspace) -> None:
     first = BundleRegistry(own_workspace).current()
-    version = publish_again(own_workspace)
+    version = publish_renamed(own_workspace)
     again = BundleRegistry(own_workspace).current()
     assert again.manifest.version == version != first.manifest.version
     assert again.manifest.files == first.manifest.files
