@@ -5,7 +5,13 @@ from __future__ import annotations
 import socket
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import suppress
+
+import pytest
+
+REQUEST = b"POST / HTTP/1.1\r\nContent-Length: 0\r\n\r\n"
+OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"
 
 
 class Scripted:
@@ -38,3 +44,18 @@ class Scripted:
 
     def close(self) -> None:
         self._listener.close()
+
+
+@pytest.fixture
+def scripted() -> Iterator[type[Scripted]]:
+    """Its servers are closed at the end of the test."""
+    started: list[Scripted] = []
+
+    class Started(Scripted):
+        def __init__(self, *answers: bytes, first_after_s: float = 0.0) -> None:
+            super().__init__(*answers, first_after_s=first_after_s)
+            started.append(self)
+
+    yield Started
+    for server in started:
+        server.close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,25 +18,11 @@ from benchmarks.serving.load import (
     write_requests,
 )
 from recsys.errors import ConfigError
-from tests.scripted_server import Scripted
+from tests.scripted_server import OK, REQUEST, Scripted, scripted
 
-REQUEST = b"POST / HTTP/1.1\r\nContent-Length: 0\r\n\r\n"
-OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"
+__all__ = ["scripted"]
+
 BUSY = b"HTTP/1.1 429 Too Many Requests\r\nContent-Length: 0\r\n\r\n"
-
-
-@pytest.fixture
-def scripted() -> Iterator[type[Scripted]]:
-    started: list[Scripted] = []
-
-    class Started(Scripted):
-        def __init__(self, *answers: bytes, first_after_s: float = 0.0) -> None:
-            super().__init__(*answers, first_after_s=first_after_s)
-            started.append(self)
-
-    yield Started
-    for server in started:
-        server.close()
 
 
 def test_a_stall_counts_for_everybody_who_was_due_meanwhile(

@@ -5,34 +5,17 @@ from __future__ import annotations
 import inspect
 import socket
 import threading
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from benchmarks.serving.load import write_requests
 from benchmarks.serving.patience import MAX_RETRIES, PAUSE_S, PatientLoad, run_plan
 from serving.client import Client
-from tests.scripted_server import Scripted
+from tests.scripted_server import OK, REQUEST, Scripted, scripted
 
-REQUEST = b"POST / HTTP/1.1\r\nContent-Length: 0\r\n\r\n"
-OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"
+__all__ = ["scripted"]
+
 BUSY = b"HTTP/1.1 429 Too Many Requests\r\nContent-Length: 0\r\nRetry-After: 1\r\n\r\n"
 FAULT = b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n"
-
-
-@pytest.fixture
-def scripted() -> Iterator[type[Scripted]]:
-    started: list[Scripted] = []
-
-    class Started(Scripted):
-        def __init__(self, *answers: bytes, first_after_s: float = 0.0) -> None:
-            super().__init__(*answers, first_after_s=first_after_s)
-            started.append(self)
-
-    yield Started
-    for server in started:
-        server.close()
 
 
 def run(port: int, num_requests: int = 1) -> PatientLoad:
