@@ -14,6 +14,7 @@ import scipy.sparse as sp
 from benchmarks.baselines.profiles import count_profiles, recency_profiles
 from benchmarks.task import Log, Requests
 from recsys.contracts.arrays import Float32Array
+from recsys.features.ease import weigh_ease
 
 
 @dataclass(frozen=True)
@@ -43,11 +44,7 @@ class Ease:
         """Inverts the regularised Gram matrix, in float64."""
         chosen = count_profiles(log)
         gram = (chosen.T @ chosen).toarray().astype(np.float64)
-        gram[np.diag_indices_from(gram)] += self._l2
-        inverse = np.linalg.inv(gram)
-        weights = -inverse / inverse.diagonal()
-        np.fill_diagonal(weights, 0.0)
-        self._weights = weights.astype(np.float32)
+        self._weights = weigh_ease(gram, self._l2).astype(np.float32)
         recency = self._recency
         self._profiles = chosen if recency is None else recency_profiles(log, recency.floor, recency.half_life)
 

@@ -2,9 +2,8 @@
 
 Transitions weigh C[i, j] / (n_i * n_j ** b): the decayed number of times that j followed i, per choice of i, with the
 popularity of j discounted. Co-occurrence is the cosine of the users of both items (Item-Based Collaborative Filtering
-Recommendation Algorithms, Sarwar et al., WWW 2001). EASE is the linear model of Embarrassingly Shallow Autoencoders for
-Sparse Data, Steck, WWW 2019. Deviation from all: weights keep 12 significant bits, which halves the file and leaves
-nothing of the order in which a linear algebra library adds.
+Recommendation Algorithms, Sarwar et al., WWW 2001). EASE is that of `recsys.features.ease`. Deviation from all: weights
+keep 12 significant bits, which halves the file and leaves nothing of the order in which a linear algebra library adds.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ import pyarrow as pa
 
 from pipelines.statistics.pairs import UNIT, PairCounts
 from recsys.contracts.arrays import Float32Array, Float64Array, Int64Array
+from recsys.features.ease import weigh_ease
 from recsys.features.item_to_item import ITEM_TO_ITEM_SCHEMA
 
 _SIGNIFICANT: Final = 1 << 12
@@ -57,11 +57,7 @@ def solve_ease(pairs: PairCounts, width: int, regularisation: float) -> tuple[In
     items = sources[np.diff(sources, prepend=-1) > 0]
     gram = np.zeros((len(items), len(items)))
     gram[np.searchsorted(items, sources), np.searchsorted(items, targets)] = pairs.counts
-    gram[np.diag_indices_from(gram)] += regularisation
-    weights = np.linalg.inv(gram)
-    weights /= -np.diag(weights).copy()
-    np.fill_diagonal(weights, 0.0)
-    return items, weights
+    return items, weigh_ease(gram, regularisation)
 
 
 def keep_strongest(kind: str, keys: Int64Array, weights: Float64Array, width: int, max_targets: int) -> pa.Table:

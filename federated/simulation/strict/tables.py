@@ -1,8 +1,8 @@
 """What the server makes of sums over devices: tables that every device downloads.
 
-Transitions as in `benchmarks/baselines/transitions.py`; tastes are EASE^R (Embarrassingly Shallow Autoencoders for
-Sparse Data, Steck, WWW 2019), whose weights follow from the Gram matrix of all histories, which is a sum over people.
-Deviation: the sums are of clipped and rounded counts.
+Transitions as in `benchmarks/baselines/transitions.py`; tastes are EASE^R (`recsys/features/ease.py`), whose weights
+follow from the Gram matrix of all histories, which is a sum over people. Deviation: the sums are of clipped and rounded
+counts.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from federated.device.retrieval import SharedTables, pack_table
 from recsys.config.federated import StrictSettings
 from recsys.contracts.arrays import Float32Array, Float64Array, Int32Array, Int64Array
 from recsys.errors import FederationError
+from recsys.features.ease import weigh_ease
 
 
 def choose_items(items: Int64Array, min_devices: int) -> Int32Array:
@@ -60,8 +61,8 @@ def build_tables(
         popularity=items.astype(np.float32),
         kept=kept,
         follows=pack_table(normalise(transitions.reshape(num_items, num_items), items[kept], settings.popularity)),
-        recent_taste=pack_table(solve(gram, settings.recency_ease_l2)),
-        taste=pack_table(solve(gram, settings.ease_l2)),
+        recent_taste=pack_table(weigh_ease(gram.copy(), settings.recency_ease_l2).astype(np.float32)),
+        taste=pack_table(weigh_ease(gram, settings.ease_l2).astype(np.float32)),
     )
 
 
@@ -77,16 +78,3 @@ def fill_gram(pairs: Int64Array, num_items: int) -> Float64Array:
     gram = np.zeros((num_items, num_items), np.float64)
     gram[np.triu_indices(num_items)] = pairs
     return gram + np.triu(gram, 1).T
-
-
-def solve(gram: Float64Array, l2: float) -> Float32Array:
-    """Returns EASE^R's weights, `[num_items, num_items]` float32 with a zero diagonal.
-
-    Args:
-      gram: `[num_items, num_items]` float64.
-      l2: Regularisation, λ of the paper.
-    """
-    inverse = np.linalg.inv(gram + l2 * np.eye(len(gram)))
-    weights = -inverse / inverse.diagonal()
-    np.fill_diagonal(weights, 0.0)
-    return weights.astype(np.float32)

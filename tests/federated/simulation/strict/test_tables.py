@@ -7,7 +7,7 @@ from benchmarks.arms import ARMS
 from benchmarks.settings import BaselineSettings
 from federated.device.contribution import count_items, count_together, count_transitions
 from federated.device.retrieval import PrivateRetriever
-from federated.simulation.strict.tables import build_tables, choose_items, fill_gram, normalise, solve
+from federated.simulation.strict.tables import build_tables, choose_items, fill_gram, normalise
 from recsys.config.federated import StrictSettings
 from recsys.errors import FederationError
 from tests.benchmarks.tasks import make_log, make_requests
@@ -27,11 +27,6 @@ def test_votes_are_divided_by_both_counts():
     # An item that nobody chose counts as one.
     votes = normalise(integers(8, 4, 2, 0).reshape(2, 2), integers(4, 0), 0.5)
     assert votes.tolist() == [[1.0, 1.0], [1.0, 0.0]]
-
-
-def test_the_tastes_of_two_items_are_those_of_the_formula():
-    # Gram [[3, 1], [1, 2]] + 1 has the inverse [[3, -1], [-1, 4]] / 11: weights 1/4 and 1/3.
-    np.testing.assert_allclose(solve(np.array([[3.0, 1.0], [1.0, 2.0]]), 1.0), [[0, 0.25], [1 / 3, 0]], rtol=1e-6)
 
 
 def test_items_that_enough_devices_chose_are_kept_the_rarest_first():
