@@ -60,16 +60,27 @@ def serve_by_many(
 
     Raises:
       WorkspaceError: If nothing was published yet; the message names the command that does.
-      ConfigError: If the address cannot be listened on, or a process ends before it is ready for the first time.
+      ConfigError: If the address cannot be listened on, there is no temporary folder, or a process ends before it is
+        ready for the first time.
     """
     if not workspace.current.exists():
         BundleRegistry(workspace).current()  # raises, and says what to do
     logging.config.dictConfig(log_configuration())
-    with listen(settings) as listener, tempfile.TemporaryDirectory(prefix="tandem-metrics-") as metrics:
+    with listen(settings) as listener, _make_folder() as metrics:
         crew = Crew(workspace, settings, listener, Path(metrics))
         with leaving(crew.leave):
             crew.run(on_ready)
     LOGGER.info("ended")
+
+
+def _make_folder() -> tempfile.TemporaryDirectory[str]:
+    try:
+        return tempfile.TemporaryDirectory(prefix="tandem-metrics-")
+    except OSError as error:
+        raise ConfigError(
+            "Expected a temporary folder that can be written, in which server processes add up what they count, got: "
+            f"{error.strerror or error}. Set TMPDIR to one, or serve with one process."
+        ) from error
 
 
 @dataclass

@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 from concurrent.futures import ThreadPoolExecutor
 
@@ -16,7 +17,7 @@ import psutil
 import pytest
 
 from recsys.config.serving import ServingSettings
-from recsys.errors import WorkspaceError
+from recsys.errors import ConfigError, WorkspaceError
 from recsys.storage.event_log import LOG_FILE, EventLog
 from recsys.storage.workspace import Workspace
 from serving.client import Client
@@ -120,6 +121,12 @@ def test_nobody_is_left_when_the_parent_is_killed(crew):
 def test_without_a_bundle_it_does_not_start_and_says_what_to_do(tmp_path):
     with pytest.raises(WorkspaceError, match="Run `tandem train --workspace"):
         serve_by_many(Workspace(tmp_path), ServingSettings(port=0, num_workers=2))
+
+
+def test_without_a_temporary_folder_it_does_not_start_and_says_what_to_do(bundled_workspace, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "absent"))
+    with pytest.raises(ConfigError, match="Expected a temporary folder that can be written.* got: No such file"):
+        serve_by_many(bundled_workspace, ServingSettings(port=0, num_workers=2))
 
 
 def test_a_process_that_cannot_start_ends_the_server_with_the_reason(bundled_workspace, tmp_path):
