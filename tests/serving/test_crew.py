@@ -125,7 +125,7 @@ def test_without_a_bundle_it_does_not_start_and_says_what_to_do(tmp_path):
 
 def test_without_a_temporary_folder_it_does_not_start_and_says_what_to_do(bundled_workspace, tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "absent"))
-    with pytest.raises(ConfigError, match="Expected a temporary folder that can be written.* got: No such file"):
+    with pytest.raises(ConfigError, match=r"Expected a temporary folder that can be written.*got: No such file"):
         serve_by_many(bundled_workspace, ServingSettings(port=0, num_workers=2))
 
 
