@@ -12,9 +12,9 @@ lock() { # lock OUTPUT EXTRA...
     --quiet --output-file "requirements/$output"
 }
 UPGRADE=${1:-}
-lock all.txt cloud federated client device serving bench dev
+lock all.txt cloud federated client device serving telemetry bench dev
 # The smaller locks keep the versions of the large one, so that all sides run the same code.
-cp requirements/all.txt requirements/serving.txt && lock serving.txt serving
+cp requirements/all.txt requirements/serving.txt && lock serving.txt serving telemetry
 cp requirements/all.txt requirements/device.txt && lock device.txt device
 # What installs them: uv, and the setuptools that builds Tandem where a small lock has none.
 printf 'setuptools\nuv\n' | uv pip compile - ${UPGRADE:-} --constraint requirements/all.txt --python-version 3.11 \

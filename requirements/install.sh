@@ -54,7 +54,7 @@ fi
 touch $unfinished
 rm -f $stamp
 python=$venv/bin/python
-case $lock in all) size="about 3.6 GB, 40 s to 2 minutes" ;; *) size="about 0.4 GB" ;; esac
+case $lock in all) size="about 3.6 GB, 40 s to 2 minutes" ;; *) size="about 0.5 GB" ;; esac
 say "Installing requirements/$lock.txt, every file checked against its hash ($size) ..."
 "$python" -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/bootstrap.txt
 # Compiled now, once: where PYTHONDONTWRITEBYTECODE is set, as in many containers, every process would compile anew what it

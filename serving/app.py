@@ -25,7 +25,8 @@ from serving.shortcuts import Shortcuts
 
 API_VERSION = "1"
 _NO_TELEMETRY: Final[TelemetryConfig] = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
-"""Where a process has a tracer, FastAPI traces by itself: paths and queries, with the ids of people in them."""
+"""Where a process has a tracer, FastAPI traces by itself: paths and queries, with the ids of people in them.
+`telemetry` sends our own."""
 
 
 def create_app(workspace: Workspace, settings: ServingSettings) -> FastAPI:
@@ -37,6 +38,9 @@ def create_app(workspace: Workspace, settings: ServingSettings) -> FastAPI:
     Args:
       workspace: Where bundles are published and sessions kept.
       settings: Limits and sizes.
+
+    Raises:
+      ConfigError: If the file of keys is wrong, or traces are asked for without the packages that send them.
     """
     service = Service.assemble(workspace, settings)
     app = FastAPI(
@@ -54,7 +58,7 @@ def create_app(workspace: Workspace, settings: ServingSettings) -> FastAPI:
     app.add_middleware(BodyLimit, max_body_bytes=settings.max_body_bytes)
     if settings.keys_file:
         app.add_middleware(Access, grants=read_grants(Path(settings.keys_file)))
-    app.add_middleware(Observer, metrics=service.metrics)
+    app.add_middleware(Observer, metrics=service.metrics, telemetry=service.telemetry)
     for part in (feed, people, embeddings, bundle, health, reference):
         app.include_router(part.router)
     install_console(app, workspace)

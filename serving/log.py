@@ -35,7 +35,7 @@ class JsonLines(logging.Formatter):
 
 
 def log_configuration() -> dict[str, Any]:
-    """Returns the `logging.config` dictionary of the server process: our lines and uvicorn's, to stderr."""
+    """Returns the `logging.config` dictionary of the server process: lines of ours and of its libraries, to stderr."""
     return {
         "version": 1,
         "disable_existing_loggers": False,
@@ -43,6 +43,7 @@ def log_configuration() -> dict[str, Any]:
         "handlers": {"stderr": {"class": "logging.StreamHandler", "stream": "ext://sys.stderr", "formatter": "json"}},
         "loggers": {
             "tandem": {"handlers": ["stderr"], "level": "INFO", "propagate": False},
+            "opentelemetry": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
             "uvicorn": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
         },
     }

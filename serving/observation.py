@@ -12,11 +12,14 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+if TYPE_CHECKING:  # which only a server that is told of a collector imports
+    from serving.telemetry import Telemetry
 
 LOGGER: Final = logging.getLogger("tandem.serving")
 
@@ -28,14 +31,23 @@ count; see `crew`."""
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _QUIET_ROUTES: Final = frozenset({"/healthz", "/readyz", "/metrics"})
 _UNMATCHED: Final = "unmatched"
+_STAGES: Final = "tandem.stages"
 _IDS: Final = random.Random()  # names need not be secret, and asking the kernel for each takes longer
 
 
 class Stopwatch:
-    """Seconds that each stage of one request took."""
+    """Seconds that each stage of one request took, and when it first began."""
 
     def __init__(self) -> None:
         self.laps: dict[str, float] = {}
+        self.begins: dict[str, float] = {}
+
+    def add(self, name: str, begin_s: float) -> float:
+        """Adds the time since `begin_s`, on the clock of `time.perf_counter`, to a stage; returns the seconds."""
+        seconds = time.perf_counter() - begin_s
+        self.laps[name] = self.laps.get(name, 0.0) + seconds
+        self.begins.setdefault(name, begin_s)
+        return seconds
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -44,7 +56,7 @@ class Stopwatch:
         try:
             yield
         finally:
-            self.laps[name] = self.laps.get(name, 0.0) + time.perf_counter() - start
+            self.add(name, start)
 
 
 class Metrics:
@@ -103,7 +115,8 @@ class Metrics:
 
     def record_stages(self, route: str, stopwatch: Stopwatch) -> None:
         """Adds the stages of one request."""
-        for stage, seconds in stopwatch.laps.items():
+        # A copy: a thread whose client's deadline has passed still adds to it.
+        for stage, seconds in dict(stopwatch.laps).items():
             self._stage_seconds_of(route, stage).observe(seconds)
 
     def record_served(self, version: str, embedding_version: str) -> None:
@@ -131,17 +144,19 @@ class Metrics:
 
 
 class Observer:
-    """Counts, times and logs every request, and gives it an id."""
+    """Counts, times, logs and, if asked, traces every request, and gives it an id."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics, telemetry: Telemetry | None) -> None:
         """Wraps an application.
 
         Args:
           app: What answers.
           metrics: Where to count.
+          telemetry: What sends traces, if anything does.
         """
         self._app = app
         self._metrics = metrics
+        self._telemetry = telemetry
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes the request on and records what became of it."""
@@ -168,6 +183,8 @@ class Observer:
         route = route_of(scope)
         method = scope["method"] if scope["method"] in _METHODS else "other"
         self._metrics.record_request(route, method, status, seconds)
+        if self._telemetry is not None and route not in _QUIET_ROUTES:
+            self._telemetry.record(scope, route, method, status, scope["tandem.start_s"], scope.get(_STAGES, {}))
         level = logging.DEBUG if route in _QUIET_ROUTES else logging.INFO
         if not LOGGER.isEnabledFor(level):
             return
@@ -180,6 +197,12 @@ class Observer:
         }
         # Not `log`, which walks the stack for the caller's name.
         LOGGER.handle(LOGGER.makeRecord(LOGGER.name, level, "", 0, "request", (), None, extra={"fields": fields}))
+
+
+def keep_stages(scope: Scope, stopwatch: Stopwatch) -> None:
+    """Leaves the stages of a request where its trace finds them; work that comes after other work adds its own."""
+    found = {name: (begin_s, stopwatch.laps[name]) for name, begin_s in dict(stopwatch.begins).items()}
+    scope[_STAGES] = scope.get(_STAGES, {}) | found
 
 
 def request_id_of(scope: Scope) -> str:

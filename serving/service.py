@@ -7,11 +7,12 @@ import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from fastapi import Depends, Request
 
 from recsys.config.serving import ServingSettings
+from recsys.errors import ConfigError
 from recsys.index.faiss_rows import use_threads
 from recsys.storage.workspace import SESSIONS_FILE, Workspace
 from serving.archive import Archive
@@ -19,9 +20,12 @@ from serving.deadline import missed, seconds_left
 from serving.deployment import Deployment
 from serving.histories import ConsentedHistories
 from serving.inbox import Inbox
-from serving.observation import Metrics, Stopwatch, route_of
+from serving.observation import Metrics, Stopwatch, keep_stages, route_of
 from serving.turns import Turns
 from serving.workers import Workers
+
+if TYPE_CHECKING:  # which only a server that is told of a collector imports
+    from serving.telemetry import Telemetry
 
 _ResultT = TypeVar("_ResultT")
 
@@ -39,10 +43,15 @@ class Service:
     histories: ConsentedHistories
     inbox: Inbox
     writers: Workers
+    telemetry: Telemetry | None
 
     @classmethod
     def assemble(cls, workspace: Workspace, settings: ServingSettings) -> Service:
-        """Returns a service over a workspace; nothing is loaded yet."""
+        """Returns a service over a workspace; nothing is loaded yet.
+
+        Raises:
+          ConfigError: If traces are asked for and the packages that send them are absent.
+        """
         # Requests run beside each other; FAISS's own threads would only get in their way.
         workers = Workers(settings.num_threads, settings.max_queued, prepare=partial(use_threads, 1))
         turns = Turns(settings.max_queued)
@@ -59,6 +68,7 @@ class Service:
             histories=histories,
             inbox=Inbox(workspace, histories, settings.max_waiting_events),
             writers=Workers(1, settings.max_queued),
+            telemetry=_telemetry(settings.traces_endpoint),
         )
 
     async def compute(
@@ -80,7 +90,7 @@ class Service:
         submitted = time.perf_counter()
 
         def start() -> _ResultT:
-            stopwatch.laps["queue"] = waited_s = time.perf_counter() - submitted
+            waited_s = stopwatch.add("queue", submitted)
             if left_s is not None and waited_s >= left_s:
                 raise missed()
             return work(stopwatch)
@@ -90,7 +100,7 @@ class Service:
                 return await self.turns.run(start)
             return await _within(left_s, self.workers.run(start))
         finally:
-            self.metrics.record_stages(route_of(request.scope), stopwatch)
+            self._record(request, stopwatch)
 
     async def write(self, request: Request, work: Callable[[], _ResultT]) -> _ResultT:
         """Returns what `work` returns, run in the thread that waits for the disk: models never wait behind it.
@@ -103,7 +113,12 @@ class Service:
             with stopwatch.stage("write"):
                 return await self.writers.run(work)
         finally:
-            self.metrics.record_stages(route_of(request.scope), stopwatch)
+            self._record(request, stopwatch)
+
+    def _record(self, request: Request, stopwatch: Stopwatch) -> None:
+        self.metrics.record_stages(route_of(request.scope), stopwatch)
+        if self.telemetry is not None:
+            keep_stages(request.scope, stopwatch)
 
     def close(self) -> None:
         """Ends the threads and releases the files."""
@@ -111,6 +126,21 @@ class Service:
         self.writers.close()
         self.inbox.close()
         self.histories.close()
+        if self.telemetry is not None:
+            self.telemetry.close()
+
+
+def _telemetry(endpoint: str) -> Telemetry | None:
+    if not endpoint:
+        return None
+    try:
+        from serving.telemetry import Telemetry
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"Expected the packages that send traces to `traces_endpoint`, got none: {error}. Install the extra "
+            "`telemetry`, or leave the setting empty."
+        ) from error
+    return Telemetry(endpoint)
 
 
 async def _within(left_s: float | None, work: Coroutine[Any, Any, _ResultT]) -> _ResultT:

@@ -31,5 +31,7 @@ class ServingSettings(Settings):
     """Received events that may wait for a training; beyond it the answer is 429."""
     poll_s: float = Field(1.0, gt=0)
     """How often the server looks whether another bundle was published."""
+    traces_endpoint: str = Field("", pattern=r"^(https?://.+)?$")
+    """The URL of a collector of traces (OTLP over HTTP), as "http://host:4318/v1/traces"; empty: none are made."""
     drain_s: float = Field(10.0, gt=0)
     """How long requests under way may take after SIGTERM."""
