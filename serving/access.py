@@ -24,10 +24,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from recsys.errors import ConfigError
 from serving.problems import answer_problem
 
-_PUBLIC: Final = re.compile(r"/healthz|/readyz|/openapi\.json|/docs(/.*)?", re.DOTALL)
-"""Paths that everybody may ask."""
+_PUBLIC: Final = re.compile(r"/healthz|/readyz|/openapi\.json|/docs(/.*)?|/console(/(?!api(/|$)).*)?", re.DOTALL)
+"""Paths that everybody may ask: of the console its own files, since a browser that opens a page sends no key; the page
+asks for one."""
 
-_ADMIN: Final = re.compile(r"/metrics|/v1/users(/.*)?|/console(/.*)?", re.DOTALL)
+_ADMIN: Final = re.compile(r"/metrics|/v1/users(/.*)?|/console/api(/.*)?", re.DOTALL)
 """Paths that only the scope `admin` may ask; all others are for both scopes."""
 
 

@@ -1,5 +1,8 @@
 // Everything that this page asks the server. Each call says what of the person leaves with it.
 
+import { askForKey, credentials } from "./key.js";
+
+const REFUSED = [401, 403]; // no key that the server knows, or one of a narrower scope
 const TITLES_A_CALL = 100;
 
 /** What each call carried, by its address, in the order of the calls: the network panel joins it to the browser's log. */
@@ -8,9 +11,13 @@ export const notes = [];
 async function call(path, leaves, options = {}) {
   const address = new URL(path, document.baseURI).href;
   notes.push({ address, method: options.method ?? "GET", leaves });
-  const answer = await fetch(address, options);
-  if (!answer.ok) throw new Error(await explain(answer));
-  return answer;
+  const sent = credentials();
+  const answer = await fetch(address, { ...options, headers: { ...options.headers, ...sent } });
+  if (answer.ok) return answer;
+  const reason = await explain(answer);
+  if (!REFUSED.includes(answer.status)) throw new Error(reason);
+  if (credentials().Authorization === sent.Authorization) await askForKey(reason); // else one came in the meantime
+  return call(path, leaves, options);
 }
 
 async function explain(answer) {

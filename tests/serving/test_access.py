@@ -35,13 +35,33 @@ def test_who_shows_no_known_key_is_refused(keys_file: Path, authorization: str) 
     assert ask(keys_file, "/v1/rerank", authorization) == [(401, "")]
 
 
-@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/docs", "/docs/vendor/swagger-ui.css", "/openapi.json"])
-def test_health_and_the_document_are_for_everybody(keys_file: Path, path: str) -> None:
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/healthz",
+        "/readyz",
+        "/docs",
+        "/docs/vendor/swagger-ui.css",
+        "/openapi.json",
+        "/console",
+        "/console/app.js",
+        "/console/apis",
+    ],
+)
+def test_health_the_document_and_files_of_pages_are_for_everybody(keys_file: Path, path: str) -> None:
     assert ask(keys_file, path) == [(200, "")]
 
 
 @pytest.mark.parametrize(
-    "path", ["/metrics", "/v1/users/anna", "/console", "/console/api/people/anna", "/v1/users/a%0Ab"]
+    "path",
+    [
+        "/metrics",
+        "/v1/users/anna",
+        "/console/api",
+        "/console/api/people/anna",
+        "/console/%61pi/x%0Ay",
+        "/v1/users/a%0Ab",
+    ],
 )
 def test_what_tells_of_people_and_of_the_server_is_for_administrators(keys_file: Path, path: str) -> None:
     assert ask(keys_file, path, "Bearer a-device") == [(403, "")]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import shutil
 import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -44,9 +47,16 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def address(bundled_workspace: Workspace) -> Iterator[str]:
+    with serve(bundled_workspace, ServingSettings()) as found:
+        yield found
+
+
+@contextmanager
+def serve(workspace: Workspace, settings: ServingSettings) -> Iterator[str]:
+    """Serves from a thread; yields the address of the page."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
-        application = create_app(bundled_workspace, ServingSettings())
+        application = create_app(workspace, settings)
         server = uvicorn.Server(uvicorn.Config(application, log_level="error"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
@@ -250,4 +260,37 @@ def test_no_panel_overflows_or_breaks_a_rule_of_accessibility(
         violations = Axe().run(page).response["violations"]
         grave = [found for found in violations if found["impact"] in ("serious", "critical")]
         assert [(found["id"], [node["html"] for node in found["nodes"]]) for found in grave] == []
+    context.close()
+
+
+def test_where_keys_are_wanted_the_page_asks_for_one_until_it_has_one_that_holds(
+    browser: Browser, bundled_workspace: Workspace, tmp_path: Path
+) -> None:
+    table = '[{}]\nsha256 = "{}"\nscope = "{}"\nrequests_per_s = 1000\nburst = 1000\n'
+    keys = {"device": "a-device", "admin": "an-admin"}
+    tables = (table.format(scope, hashlib.sha256(key.encode()).hexdigest(), scope) for scope, key in keys.items())
+    (tmp_path / "keys.toml").write_text("".join(tables))
+    context = browser.new_context(viewport={"width": 390, "height": 844}, reduced_motion="reduce", bypass_csp=True)
+    with serve(bundled_workspace, ServingSettings(keys_file=str(tmp_path / "keys.toml"))) as address:
+        page = context.new_page()
+        page.goto(address)
+        for key, reason in (
+            ("", "got none that it knows"),
+            ("wrong", "got none that it knows"),
+            (keys["device"], "Expected a key of the scope `admin` here, got `device`"),
+        ):
+            if key:
+                page.fill("#key", key)
+                page.press("#key", "Enter")
+            page.wait_for_function(
+                "words => document.querySelector('#key-reason').textContent.includes(words)", arg=reason
+            )
+            page.wait_for_selector("#key-dialog[open]")
+        assert [found["id"] for found in Axe().run(page).response["violations"] if found["impact"] == "serious"] == []
+        page.fill("#key", keys["admin"])
+        page.click("#key-give")
+        page.wait_for_selector(ROW, timeout=60_000)
+        assert page.evaluate("document.querySelector('#key-dialog').open") is False
+        page.click("#tab-bundles")
+        page.wait_for_selector("#bundles h2")
     context.close()
