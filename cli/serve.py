@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 
 import typer
@@ -30,6 +31,9 @@ def serve(
     Writes its address as soon as it answers, and runs until Ctrl-C.
     """
     del seed  # every verb takes it; nothing is drawn here
+    # Before numpy and FAISS are imported, here or in the processes that this one starts. The products of a request are
+    # small: OpenBLAS's second thread waits for them in a loop that takes a core from those who answer.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     with open_session(as_json) as session:
         from recsys.config.serving import ServingSettings
         from recsys.config.settings import load_settings
