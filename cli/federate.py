@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cli.epilog import example
 from cli.options import DEFAULT_WORKSPACE, AsJson, ConfigPath, Seed, WorkspacePath
 from cli.session import open_session
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from federated.simulation.worker import Worker
     from recsys.config.federated import FederatedSettings
 
 
@@ -34,17 +36,36 @@ Epsilon = Annotated[
         "--epsilon", metavar="E", min=0, help="Differential privacy of people, over all rounds.  [default: none]"
     ),
 ]
+Workers = Annotated[
+    str | None,
+    typer.Option(
+        "--workers", metavar="HOST:PORT,...", help="Compute in these workers.  [default: one of the command's own]"
+    ),
+]
 PublishAnyway = Annotated[
     bool, typer.Option("--publish-anyway", help="Publish the new device model even if it is not better.")
 ]
 
+federation = typer.Typer()
 
+
+@federation.callback(
+    invoke_without_command=True,
+    subcommand_metavar="[worker ...]",
+    epilog=example(
+        "tandem federate --rounds 10 --clients 100",
+        "tandem federate --json | jq .version",
+        "tandem federate --workers one.local:7501,two.local:7501",
+    ),
+)
 def federate(
+    context: typer.Context,
     rounds: Annotated[int | None, typer.Option("--rounds", metavar="N", min=1, help="Rounds to run.")] = None,
     clients: Annotated[int | None, typer.Option("--clients", metavar="N", min=1, help="Devices in each round.")] = None,
     algorithm: Algorithm = None,
     aggregator: Aggregator = None,
     epsilon: Epsilon = None,
+    workers: Workers = None,
     publish_anyway: PublishAnyway = False,
     workspace: WorkspacePath = DEFAULT_WORKSPACE,
     seed: Seed = 0,
@@ -56,6 +77,8 @@ def federate(
     Simulated devices train over their private logs; the new device model is published in a new bundle if it is better
     than the current one for people who took no part.
     """
+    if context.invoked_subcommand is not None:
+        return
     with open_session(as_json) as session:
         from federated.simulation.program import federate as run_rounds
         from recsys.config.federated import FederatedSettings
@@ -65,6 +88,7 @@ def federate(
             "rounds": {"num_rounds": rounds, "clients_per_round": clients, "algorithm": algorithm},
             "aggregation": {"kind": aggregator},
             "privacy": {"epsilon": epsilon},
+            "workers": {"addresses": workers.split(",") if workers is not None else None},
             "release": {"publish_anyway": publish_anyway or None},
         }
         settings = _override(load_settings(FederatedSettings, config), changes)
@@ -73,6 +97,46 @@ def federate(
         report = run_rounds(Workspace(workspace), settings, seed, session.progress).to_json()
         result = {**report, "workspace": str(workspace), "seconds": session.seconds}
         session.finish(result, *_show(result))
+
+
+@federation.command(
+    epilog=example("tandem federate worker", "tandem federate worker --port 7501 --workspace /shared/tandem")
+)
+def worker(
+    port: Annotated[
+        int, typer.Option("--port", metavar="N", min=0, max=65_535, help="Port to listen on; 0 takes a free one.")
+    ] = 0,
+    workspace: WorkspacePath = DEFAULT_WORKSPACE,
+    seed: Seed = 0,
+    config: ConfigPath = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run a worker for `tandem federate --workers`.
+
+    It must see the workspace of that command under the same path. It listens on all interfaces without authentication:
+    run it where the network is trusted. Ctrl-C ends it.
+    """
+    del seed  # every verb takes it; nothing is drawn here
+    with open_session(as_json) as session:
+        import socket
+
+        from federated.simulation.hosts import host_worker
+        from recsys.config.federated import FederatedSettings
+        from recsys.config.settings import load_settings
+        from recsys.storage.workspace import Workspace
+
+        settings = load_settings(FederatedSettings, config)
+
+        def announce(started: Worker) -> None:
+            address = f"{socket.gethostname()}:{started.port}"
+            result = {"address": address, "port": started.port, "log": str(started.log_path)}
+            session.finish(
+                {**result, "seconds": session.seconds},
+                f"A worker listens at {address} (all interfaces, without authentication); Ctrl-C ends it.",
+                f"Use it: tandem federate --workers {address}",
+            )
+
+        host_worker(Workspace(workspace).federated, port, settings.rounds.worker_start_s, announce)
 
 
 def _show(result: Mapping[str, Any]) -> list[RenderableType]:

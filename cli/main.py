@@ -8,22 +8,35 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
+from typer.core import TyperGroup
 
 from cli.bench.group import bench
 from cli.bundles import bundles
 from cli.demo import demo
 from cli.epilog import example
 from cli.evaluate import evaluate
-from cli.federate import federate
+from cli.federate import federation
 from cli.ingest import ingest
 from cli.serve import serve
 from cli.train import train
 
+_ORDER: Final = ("demo", "ingest", "train", "federate", "evaluate", "serve", "bundles", "bench")
+
+
+class _InOrder(TyperGroup):
+    """Lists the verbs as they follow each other in use; typer has those with verbs of their own at the end."""
+
+    def list_commands(self, ctx: typer.Context) -> list[str]:
+        """Returns the names of the verbs."""
+        return sorted(super().list_commands(ctx), key=_ORDER.index)
+
+
 app = typer.Typer(
     name="tandem",
+    cls=_InOrder,
     help="An edge-cloud recommender: a large cloud model and a small model on every device learn and rank together.",
     epilog="Start with:  tandem demo",
     add_completion=False,
@@ -62,9 +75,7 @@ app.command(
         "tandem train", "tandem train --fine-tune", "tandem train --data movielens-1m --config my_cloud.toml"
     )
 )(train)
-app.command(epilog=example("tandem federate --rounds 10 --clients 100", "tandem federate --json | jq .version"))(
-    federate
-)
+app.add_typer(federation, name="federate")
 app.command(epilog=example("tandem evaluate", "tandem evaluate --users 500 --json | jq .arms"))(evaluate)
 app.command(epilog=example("tandem serve --port 8080", "tandem serve --host 0.0.0.0 --config my_serving.toml"))(serve)
 app.command(epilog=example("tandem bundles", "tandem bundles --json | jq -r .current"))(bundles)

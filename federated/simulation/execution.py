@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final
 
@@ -15,10 +15,10 @@ from federated.simulation.worker import Worker
 from recsys.errors import FederationError
 
 _MAX_MESSAGE_BYTES: Final = 2_000_000_000
-_CHANNEL_OPTIONS: Final = [
+CHANNEL_OPTIONS: Final = (
     ("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES),
     ("grpc.max_send_message_length", _MAX_MESSAGE_BYTES),
-]
+)
 _CONNECT_S: Final = 30.0
 _POLL_S: Final = 0.01
 
@@ -32,28 +32,44 @@ def execute_on(worker: Worker) -> Iterator[None]:
     Raises:
       FederationError: If the worker cannot be reached, or dies during a computation of the block.
     """
-    _hear_interrupts()
-    with grpc.insecure_channel(worker.address, _CHANNEL_OPTIONS) as channel:
+    hear_interrupts()
+    with grpc.insecure_channel(worker.address, CHANNEL_OPTIONS) as channel:
         stub = tff.framework.RemoteExecutorGrpcStub(channel)
         _await_connection(stub, worker)
-
-        def build_executor(cardinalities: Mapping[tff.framework.PlacementLiteral, int]) -> tff.framework.RemoteExecutor:
-            worker.check()
-            executor = tff.framework.RemoteExecutor(stub)
-            executor.set_cardinalities({tff.CLIENTS: 0, **cardinalities})
-            return executor
-
-        context = tff.framework.SyncExecutionContext(
-            executor_fn=tff.framework.ResourceManagingExecutorFactory(build_executor),
-            compiler_fn=tff.backends.native.desugar_and_transform_to_native,
-            transform_args=tff.tensorflow.transform_args,
-            transform_result=tff.tensorflow.transform_result,
-        )
-        with tff.framework.get_context_stack().install(context):
+        with tff.framework.get_context_stack().install(build_context(stub, worker.check)):
             yield
 
 
-def _hear_interrupts() -> None:
+def build_context(
+    stub: tff.framework.RemoteExecutorGrpcStub,
+    check: Callable[[], None],
+    keep: Callable[[tff.framework.RemoteExecutor], None] = lambda _: None,
+) -> tff.framework.SyncExecutionContext:
+    """Returns the context that computes in one worker.
+
+    Args:
+      stub: Of the worker.
+      check: Called before anything is sent to it for the first time, and again when a connection broke; what it raises
+        ends the computation.
+      keep: Given what stands for the worker's memory of this process, to be closed where the worker lives on.
+    """
+
+    def build_executor(cardinalities: Mapping[tff.framework.PlacementLiteral, int]) -> tff.framework.RemoteExecutor:
+        check()
+        executor = tff.framework.RemoteExecutor(stub)
+        executor.set_cardinalities({tff.CLIENTS: 0, **cardinalities})
+        keep(executor)
+        return executor
+
+    return tff.framework.SyncExecutionContext(
+        executor_fn=tff.framework.ResourceManagingExecutorFactory(build_executor),
+        compiler_fn=tff.backends.native.desugar_and_transform_to_native,
+        transform_args=tff.tensorflow.transform_args,
+        transform_result=tff.tensorflow.transform_result,
+    )
+
+
+def hear_interrupts() -> None:
     """Takes jax's callback off the garbage collector.
 
     Python swallows what is raised in such a callback, so a Ctrl-C or SIGTERM that came during one was lost and the

@@ -15,12 +15,12 @@ from federated.simulation.attendance import gather
 from federated.simulation.checkpoint import RoundMetrics, RunFolder
 from federated.simulation.clients import Clients
 from federated.simulation.cohort import hold_out
+from federated.simulation.hosts import execute_by
 from federated.simulation.packed.store import hold_store, write_table
 from federated.simulation.population import Population, read_tiers
 from federated.simulation.privacy import SPENT_DELTA, SPENT_EPSILON, Guarantee, plan_rounds
 from federated.simulation.release import AFTER, BEFORE, CLOUD_ONLY, Release, decide
 from federated.simulation.views import split_weights
-from federated.simulation.worker import run_worker
 from recsys.cascade.cloud import CloudModel
 from recsys.config.federated import FederatedSettings
 from recsys.contracts.arrays import Float64Array
@@ -107,7 +107,8 @@ def federate(
       BundleError: If the bundle is altered, or its device tower is of another size than the settings say.
       FederationError: If TFF's worker does not start or dies (finished rounds are kept), or the rounds cannot keep to
         `privacy.epsilon`, because of what the tower has spent before.
-      ConfigError: If no noise is enough for `privacy.epsilon`.
+      ConfigError: If no noise is enough for `privacy.epsilon`, or a worker of `workers.addresses` does not answer or
+        does not see the run's folder.
     """
     progress = progress or Silent()
     started = time.perf_counter()
@@ -118,13 +119,13 @@ def federate(
 
 
 def run_name(base_version: str, settings: FederatedSettings, seed: int) -> str:
-    """Names a run by all that decides what a round does; what becomes of the tower does not.
+    """Names a run by all that decides what a round does; what becomes of the tower does not, nor who computes it.
 
     Nor does how many there are, unless they are private: then they decide about the noise.
     """
     idle = {"worker_start_s"} if settings.privacy.epsilon else {"worker_start_s", "num_rounds"}
     facts = settings.model_dump(
-        mode="json", exclude={"rounds": idle, "release": True, "personal": True, "strict": True}
+        mode="json", exclude={"rounds": idle, "workers": True, "release": True, "personal": True, "strict": True}
     )
     digest = hashlib.sha256(json.dumps([facts, seed], sort_keys=True).encode()).hexdigest()
     return f"{base_version}-{digest[:8]}"
@@ -213,8 +214,8 @@ class _Run:
                 guarantee,
                 gather(counts, read_tiers(self.workspace), settings, tower.count_params(), self.seed),
             )
-            with run_worker(self.folder.worker_log, settings.rounds.worker_start_s) as worker:
-                return federation.run(tower, worker, progress)
+            execution = execute_by(settings, examples, self.folder.worker_log, progress)
+            return federation.run(tower, execution, progress)
 
     def _load_tower(self) -> tf.keras.Model:
         """Returns the tower with the weights of the base bundle."""

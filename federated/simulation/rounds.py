@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,14 +16,12 @@ from federated.simulation.attendance import Attendance, Crowd
 from federated.simulation.checkpoint import RoundMetrics, RunFolder
 from federated.simulation.clients import Clients
 from federated.simulation.cohort import draw_each, sample_cohort
-from federated.simulation.execution import execute_on
 from federated.simulation.packed.cohort import cut_cohort, to_dataset
 from federated.simulation.packed.device_tower import to_fields
 from federated.simulation.packed.store import ExampleStore, Extent
 from federated.simulation.privacy import Guarantee
 from federated.simulation.validation import Validation
 from federated.simulation.views import split_weights
-from federated.simulation.worker import Worker
 from recsys.config.federated import FederatedSettings
 from recsys.progress import Progress
 
@@ -52,20 +51,22 @@ class Federation:
     guarantee: Guarantee | None = None
     crowd: Crowd | None = None
 
-    def run(self, tower: tf.keras.Model, worker: Worker, progress: Progress) -> tuple[RoundMetrics, ...]:
+    def run(
+        self, tower: tf.keras.Model, execution: AbstractContextManager[None], progress: Progress
+    ) -> tuple[RoundMetrics, ...]:
         """Trains a tower in rounds, from the last finished one of the run folder; returns all rounds' metrics.
 
         Args:
           tower: Holds the weights to start from; at the end those of the last round.
-          worker: Where TFF computes.
+          execution: In whose block TFF computes (`execute_on`, `execute_on_fleet`); its errors come through.
           progress: Told after every round.
 
         Raises:
-          FederationError: If the worker dies, the run folder is damaged, or a round would break the guarantee.
+          FederationError: If the workers die, the run folder is damaged, or a round would break the guarantee.
           WorkspaceError: If the disk is full.
         """
         num_rounds = self.settings.rounds.num_rounds
-        with execute_on(worker):
+        with execution:
             state, rounds = self._restore(self._start(tower), progress)
             progress.stage("federated rounds", num_rounds)
             for number in range(len(rounds) + 1, num_rounds + 1):

@@ -167,7 +167,7 @@ class Trial:
         rounds = Federation(
             process, settings, self.seed, people, self.clients, self.store, self.validation, folder, guarantee
         )
-        rounds.run(tower, self.worker, progress)
+        rounds.run(tower, execute_on(self.worker), progress)
 
     def _run_stock(self, arm: Arm) -> _Arrays:
         """Returns the weights after rounds of TFF's own with the same cohorts.

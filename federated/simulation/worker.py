@@ -19,7 +19,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from recsys.errors import FederationError
+from recsys.errors import ConfigError, FederationError
 
 _WARDEN = Path(__file__).with_name("warden.py")
 _TALKATIVE = {"TF_CPP_MIN_LOG_LEVEL": "0", "GLOG_minloglevel": "0"}
@@ -35,8 +35,8 @@ class Worker:
     """A running worker process.
 
     Attributes:
-      address: `host:port` of its gRPC service. It listens on all interfaces without authentication (TFF has no flag
-        for it): run simulations where the network is trusted.
+      address: `localhost:port` of its gRPC service. It listens on all interfaces without authentication (TFF has no
+        flag for it): run simulations where the network is trusted.
       log_path: Where its output goes.
       warden: The process that watches over it.
     """
@@ -44,6 +44,11 @@ class Worker:
     address: str
     log_path: Path
     warden: subprocess.Popen[bytes]
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return int(self.address.rpartition(":")[2])
 
     def check(self) -> None:
         """Returns if the worker lives.
@@ -65,32 +70,34 @@ class Worker:
 
 
 @contextmanager
-def run_worker(log_path: Path, start_s: float, command: Sequence[str] | None = None) -> Iterator[Worker]:
+def run_worker(log_path: Path, start_s: float, command: Sequence[str] | None = None, port: int = 0) -> Iterator[Worker]:
     """Starts a worker, waits until it listens, and ends it when the block is left.
 
     Args:
       log_path: File for the worker's output; an earlier one is overwritten.
       start_s: How long it may take until it listens.
       command: Another program in the worker's place; `--port=…` is appended. None means TFF's own.
+      port: To listen on; 0 takes a free one.
 
     Raises:
+      ConfigError: If somebody else listens on the port.
       FederationError: If the program is missing, ends before it listens, or does not listen in time.
     """
     program = list(command) if command is not None else [str(find_worker_binary())]
     log_path.parent.mkdir(parents=True, exist_ok=True)
-    with closing(_reserve_port()) as reservation, log_path.open("wb") as log:
-        port = reservation.getsockname()[1]
+    with closing(_reserve_port(port)) as reservation, log_path.open("wb") as log:
+        number = reservation.getsockname()[1]
         warden = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(_WARDEN), str(os.getpid()), *program, f"--port={port}"],
+            [sys.executable, "-I", "-S", str(_WARDEN), str(os.getpid()), *program, f"--port={number}"],
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=log,
             env={**os.environ, **_TALKATIVE},
             start_new_session=True,  # Ctrl-C is for the parent to answer, not for the worker
         )
-        worker = Worker(f"localhost:{port}", log_path, warden)
+        worker = Worker(f"localhost:{number}", log_path, warden)
         try:
-            _await_listening(worker, port, start_s)
+            _await_listening(worker, number, start_s)
             yield worker
         finally:
             _end(warden)
@@ -113,16 +120,27 @@ def find_worker_binary() -> Path:
     return binary
 
 
-def _reserve_port() -> socket.socket:
+def _reserve_port(port: int) -> socket.socket:
     """Returns a bound socket that does not listen.
 
     The worker, which sets SO_REUSEPORT too, can bind beside it, while nobody else is given the port. Without it two
-    workers could share a port, and each other's calls.
+    workers could share a port, and each other's calls. So they could where both were given it: one that is given must
+    be free of such sockets too.
     """
     family, host = (socket.AF_INET6, "::") if socket.has_dualstack_ipv6() else (socket.AF_INET, "")
-    reservation = socket.socket(family, socket.SOCK_STREAM)
-    reservation.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    reservation.bind((host, 0))
+    try:
+        if port:
+            with socket.socket(family, socket.SOCK_STREAM) as alone:
+                alone.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # past connections do not count
+                alone.bind((host, port))
+        reservation = socket.socket(family, socket.SOCK_STREAM)
+        reservation.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        reservation.bind((host, port))
+    except OSError as error:
+        raise ConfigError(
+            f"Expected port {port} to be free for a TFF worker, got: {error.strerror}. Give another `--port`, or 0 for "
+            "a free one."
+        ) from error
     return reservation
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Final, Literal
 
-from pydantic import Field, PositiveFloat
+from pydantic import Field, PositiveFloat, field_validator
 
 from recsys.config.settings import Settings
 
@@ -14,6 +14,9 @@ Algorithm = Literal["fed_avg", "fed_prox", "fed_adagrad", "fed_adam", "fed_yogi"
 
 AggregatorKind = Literal["mean", "robust", "compressed", "secure"]
 """How updates become a mean; federated/README.md tells what each hides from whom."""
+
+
+_MAX_PORT: Final = 65_535
 
 
 class DeviceSettings(Settings):
@@ -61,6 +64,27 @@ class RoundSettings(Settings):
     validation_users: int = Field(200, ge=1)
     validation_choices: int = Field(3, ge=1)
     worker_start_s: float = Field(60.0, gt=0)
+
+
+class WorkersSettings(Settings):
+    """Where rounds are computed, if not in a worker of the command's own; nothing of it changes what they give."""
+
+    addresses: tuple[str, ...] = ()
+    """`host:port` of each worker."""
+    lost: Literal["drop", "retry"] = "drop"
+    """What is done about a worker that no longer answers, beside that the others do its part."""
+    answer_s: float = Field(10.0, gt=0)
+
+    @field_validator("addresses")
+    @classmethod
+    def _check_addresses(cls, addresses: tuple[str, ...]) -> tuple[str, ...]:
+        for address in addresses:
+            host, _, port = address.rpartition(":")
+            if not (host and port.isascii() and port.isdecimal() and 0 < int(port) <= _MAX_PORT):
+                raise ValueError(f"Expected workers as host:port, separated by commas, got {address!r}")
+        if len(set(addresses)) < len(addresses):
+            raise ValueError("Expected each worker once")
+        return addresses
 
 
 class PopulationSettings(Settings):
@@ -140,6 +164,7 @@ class FederatedSettings(Settings):
     device: DeviceSettings = DeviceSettings()
     personal: PersonalSettings = PersonalSettings()
     rounds: RoundSettings = RoundSettings()
+    workers: WorkersSettings = WorkersSettings()
     population: PopulationSettings = PopulationSettings()
     aggregation: AggregationSettings = AggregationSettings()
     privacy: PrivacySettings = PrivacySettings()

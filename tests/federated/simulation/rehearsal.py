@@ -2,6 +2,7 @@
 the process, and must be killed.
 
     python -m tests.federated.simulation.rehearsal federate WORKSPACE [KILL_AFTER_ROUND]
+    python -m tests.federated.simulation.rehearsal abroad WORKSPACE ADDRESSES [KILL_AFTER_ROUND]
     python -m tests.federated.simulation.rehearsal idle WORKSPACE
     python -m tests.federated.simulation.rehearsal secret WORKSPACE
     python -m tests.federated.simulation.rehearsal examine WORKSPACE
@@ -24,6 +25,7 @@ from recsys.config.federated import (
     PrivacySettings,
     ReleaseSettings,
     RoundSettings,
+    WorkersSettings,
 )
 from recsys.errors import FederationError
 from recsys.storage.workspace import Workspace
@@ -60,6 +62,16 @@ def run_federation(workspace: Workspace, kill_after_round: int | None) -> dict:
     from federated.simulation.program import federate
 
     return federate(workspace, SETTINGS, SEED, Killer(kill_after_round)).to_json()
+
+
+def run_abroad(workspace: Workspace, addresses: str, kill_after_round: int | None) -> dict:
+    """The same rounds in workers that others have started, for whom cohorts are cut into several packs."""
+    from federated.simulation.program import federate
+
+    rounds = SETTINGS.rounds.model_copy(update={"users_per_pack": 2})
+    workers = WorkersSettings(addresses=addresses.split(","))
+    settings = SETTINGS.model_copy(update={"rounds": rounds, "workers": workers})
+    return federate(workspace, settings, SEED, Killer(kill_after_round)).to_json()
 
 
 def idle(workspace: Workspace) -> list:
@@ -230,6 +242,9 @@ if __name__ == "__main__":
     verb, place = sys.argv[1], Workspace(Path(sys.argv[2]))
     if verb == "interrupt":
         interrupt(place)
+    elif verb == "abroad":
+        report = run_abroad(place, sys.argv[3], int(sys.argv[4]) if len(sys.argv) > 4 else None)
+        sys.stdout.write(json.dumps(report) + "\n")
     else:
         kill_after = int(sys.argv[3]) if len(sys.argv) > 3 else None
         verbs = {"federate": lambda: run_federation(place, kill_after), "idle": lambda: idle(place)}

@@ -15,7 +15,13 @@ import pytest
 from federated.simulation.program import federate, run_name
 from federated.simulation.worker import run_worker
 from recsys.cascade.rerank import Reranker
-from recsys.config.federated import FederatedSettings, PersonalSettings, PrivacySettings, ReleaseSettings
+from recsys.config.federated import (
+    FederatedSettings,
+    PersonalSettings,
+    PrivacySettings,
+    ReleaseSettings,
+    WorkersSettings,
+)
 from recsys.contracts.bundle import (
     DEVICE_TOWER_FILE,
     DEVICE_TOWER_INT8_FILE,
@@ -270,6 +276,7 @@ def test_a_run_is_named_by_what_decides_a_round():
     afterwards = {
         "release": ReleaseSettings(tolerance=0.5, publish_anyway=True),
         "personal": PersonalSettings(margin=9),
+        "workers": WorkersSettings(addresses=("one:7501", "two:7501"), lost="retry"),
     }
     assert run_name("0001-a", SETTINGS.model_copy(update=afterwards), 5) == name
     secret, longer_secret = (
