@@ -13,7 +13,7 @@ import tensorflow_federated as tff
 from federated.simulation.algorithms.registry import local_weights
 from federated.simulation.attendance import Attendance, Crowd
 from federated.simulation.checkpoint import RoundMetrics, RunFolder
-from federated.simulation.clients import Clients
+from federated.simulation.clients import ExampleSource
 from federated.simulation.cohort import draw_each, sample_cohort
 from federated.simulation.execution import execute_on
 from federated.simulation.packed.cohort import cut_cohort, to_dataset
@@ -45,7 +45,7 @@ class Federation:
     settings: FederatedSettings
     seed: int
     user_ids: Sequence[str]
-    clients: Clients
+    clients: ExampleSource
     store: ExampleStore
     validation: Validation
     folder: RunFolder
