@@ -19,7 +19,9 @@ from federated.simulation.execution import execute_on
 from federated.simulation.packed.cohort import cut_cohort, to_dataset
 from federated.simulation.packed.device_tower import to_fields
 from federated.simulation.packed.store import ExampleStore, Extent
+from federated.simulation.packed.sub_block import size_of_examples
 from federated.simulation.privacy import Guarantee
+from federated.simulation.sizes import Sizes
 from federated.simulation.validation import Validation
 from federated.simulation.views import split_weights
 from federated.simulation.worker import Worker
@@ -39,6 +41,7 @@ class Federation:
       store: Where the examples of people are kept for the worker, once they were drawn.
       guarantee: What the rounds promise; its noise is the process's. None where they promise nothing.
       crowd: Of those who can take part, where not all of them always come.
+      sizes: Of their towers, where not all train the whole one.
     """
 
     process: tff.learning.templates.LearningProcess
@@ -51,6 +54,7 @@ class Federation:
     folder: RunFolder
     guarantee: Guarantee | None = None
     crowd: Crowd | None = None
+    sizes: Sizes | None = None
 
     def run(self, tower: tf.keras.Model, worker: Worker, progress: Progress) -> tuple[RoundMetrics, ...]:
         """Trains a tower in rounds, from the last finished one of the run folder; returns all rounds' metrics.
@@ -139,7 +143,8 @@ class Federation:
         """Writes the examples of people who were never drawn before; returns where everybody's lie."""
         absent = [user_id for user_id in cohort if user_id not in self.store]
         for user_id, examples in self.clients.build(absent):
-            self.store.add(user_id, to_fields(examples))
+            size = size_of_examples(self.sizes.of_user[user_id], len(examples)) if self.sizes else {}
+            self.store.add(user_id, to_fields(examples) | size)
         return {user_id: self.store.extent(user_id) for user_id in cohort}
 
     def _start(self, tower: tf.keras.Model) -> _State:
