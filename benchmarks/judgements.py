@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from benchmarks.settings import PipelineSettings
 from data.dataset import Dataset
 from data.split import Split
-from recsys.contracts.arrays import BoolArray, Int32Array, Int64Array
+from recsys.contracts.arrays import BoolArray, Float32Array, Int32Array, Int64Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,3 +60,13 @@ class Judgements:
 
     def _count(self, rows: BoolArray) -> Int64Array:
         return np.bincount(self.items[rows & ~self.tested], minlength=len(self.item_ids))
+
+
+@dataclass(frozen=True)
+class Run:
+    """One arm with one seed: `[num_tested]` float32 scores, what they cost, and what is to be known of it."""
+
+    scores: Float32Array
+    fit_seconds: float
+    score_seconds: float
+    facts: dict[str, Any]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,18 +13,19 @@ from benchmarks.arms import ARMS, RANKER, RETRIEVAL
 from benchmarks.baselines.boosted_likes import score_boosted
 from benchmarks.baselines.likes import score_like_rate, score_liked_before, score_logistic
 from benchmarks.comparison import ArmTimes, Comparison, Group, measure_group
-from benchmarks.judgements import Judgements
+from benchmarks.device_likes import DEVICE, LABELS, WITHOUT_PRIVATE, run_device
+from benchmarks.histories import known_histories, score_likes
+from benchmarks.judgements import Judgements, Run
 from benchmarks.tandem import train_bundle
 from recsys.cascade.cloud import CloudModel
 from recsys.config.cloud import CloudSettings
-from recsys.contracts.arrays import BoolArray, Float32Array, Float64Array, Int32Array
-from recsys.contracts.events import POSITIVE_ACTIONS
+from recsys.config.federated import FederatedSettings
+from recsys.contracts.arrays import BoolArray, Float32Array, Float64Array
 from recsys.metrics.ranking import auc
 from recsys.progress import Progress
 from recsys.storage.workspace import Workspace
 
 REFERENCE: Final = "liked_before"
-_LIKE_TASK: Final = "like"
 
 _BASELINES: Final[dict[str, tuple[str, Callable[[Judgements], Float32Array]]]] = {
     REFERENCE: ("liked before by anybody", score_liked_before),
@@ -43,18 +43,13 @@ _TANDEM: Final = {
 """The last is the ranker's own task, where it was trained for it, and its order elsewhere."""
 
 
-@dataclass(frozen=True)
-class _Run:
-    """One arm with one seed: `[num_tested]` float32 scores, what they cost, and the bundle."""
-
-    scores: Float32Array
-    fit_seconds: float
-    score_seconds: float
-    facts: dict[str, Any]
-
-
 def compare_likes(
-    task: Judgements, folder: Path, settings: CloudSettings, seeds: Sequence[int], progress: Progress
+    task: Judgements,
+    folder: Path,
+    settings: CloudSettings,
+    seeds: Sequence[int],
+    progress: Progress,
+    device: FederatedSettings | None = None,
 ) -> Comparison:
     """Scores every tested row in every arm, and measures how well likes stand above dislikes.
 
@@ -66,25 +61,31 @@ def compare_likes(
       settings: Of Tandem's pipelines.
       seeds: Of Tandem's training; the first also resamples the intervals.
       progress: A listener.
+      device: Of the device and its rounds, for two arms more (`device_likes`); none where it is None.
 
     Raises:
-      TandemError: As Tandem's pipelines raise it.
+      TandemError: As Tandem's pipelines and rounds raise it.
     """
     begin = time.perf_counter()
-    runs: dict[str, list[_Run]] = {}
+    runs: dict[str, list[Run]] = {}
     for name, (label, score) in _BASELINES.items():
         progress.stage(f"P6: {label}")
         start = time.perf_counter()
-        runs[name] = [_Run(score(task), 0.0, time.perf_counter() - start, {})]
+        runs[name] = [Run(score(task), 0.0, time.perf_counter() - start, {})]
     for seed in seeds:
         progress.stage(f"P6: Tandem, seed {seed}")
-        for name, run in _run_tandem(task, folder, settings, seed, progress).items():
+        found = _run_tandem(task, folder, settings, seed, progress)
+        if device is not None:
+            progress.stage(f"P6: the device, seed {seed}")
+            found |= run_device(task, folder, settings, device, seed, progress)
+        for name, run in found.items():
             runs.setdefault(name, []).append(run)
     unseen = task.known_likes[task.items[task.tested]] == 0
     groups = {"all": np.ones(len(unseen), np.bool_), "videos never liked before": unseen}
     groups = {name: rows for name, rows in groups.items() if name == "all" or _has_both(task, rows)}
     return Comparison(
-        head=_describe(task, settings, seeds),
+        head=_describe(task, settings, seeds)
+        | ({"federated_settings": device.model_dump(mode="json")} if device else {}),
         references=(REFERENCE,),
         arms={name: _sum_up(name, of_arm) for name, of_arm in runs.items()},
         groups={name: _measure(task, runs, rows, seeds[0]) for name, rows in groups.items()},
@@ -94,13 +95,13 @@ def compare_likes(
 
 def _run_tandem(
     task: Judgements, folder: Path, settings: CloudSettings, seed: int, progress: Progress
-) -> dict[str, _Run]:
+) -> dict[str, Run]:
     """What Tandem says of each person's tested videos, from what is known of the person."""
     workspace = Workspace(folder / f"tandem-{task.split.fingerprint}")
     bundle, seconds = train_bundle(task, workspace, settings, seed, progress)
     cloud, start = CloudModel.load(bundle), time.perf_counter()
     indexes = cloud.catalogue.index_of(task.item_ids)[task.items[task.tested]]
-    users, histories = task.users[task.tested], _known_histories(task, cloud)
+    users, histories = task.users[task.tested], known_histories(task, cloud)
     scores = np.zeros((3, len(users)), np.float32)
     for user in np.unique(users):
         rows = np.flatnonzero(users == user)
@@ -111,32 +112,22 @@ def _run_tandem(
         scores[0, rows] = retrieved[places]
         judged = cloud.judge(query, history, videos.astype(np.int32), retrieved)
         scores[1, rows] = judged["score"][places]
-        scores[2, rows] = judged.get(_LIKE_TASK, judged["score"])[places]
+        scores[2, rows] = score_likes(judged)[places]
     facts = {"bundle_version": bundle.manifest.version, "metrics": dict(bundle.manifest.metrics)}
     asked = time.perf_counter() - start
-    return {name: _Run(scores[row], seconds, asked, facts) for row, name in enumerate(_TANDEM)}
+    return {name: Run(scores[row], seconds, asked, facts) for row, name in enumerate(_TANDEM)}
 
 
-def _known_histories(task: Judgements, cloud: CloudModel) -> Mapping[str, Int32Array]:
-    """Positive items of each person outside the test, `[num]` int32, oldest first; one that follows itself once."""
-    positive = np.isin(task.dataset.events.column("action").to_numpy(), [action.value for action in POSITIVE_ACTIONS])
-    kept = task.dataset.events.filter(positive & ~task.split.mask("test"))
-    kept = kept.sort_by([(name, "ascending") for name in ("user_id", "timestamp_ms", "event_id")])
-    users, items = kept.column("user_id").to_numpy(), cloud.catalogue.index_of(kept.column("item_id").to_pylist())
-    new = np.ones(len(items), np.bool_)
-    new[1:] = (users[1:] != users[:-1]) | (items[1:] != items[:-1])
-    users, items = users[new], items[new]
-    first = np.flatnonzero(np.r_[True, users[1:] != users[:-1]]) if len(users) else np.zeros(0, np.int64)
-    return dict(zip(users[first].tolist(), np.split(items, first[1:]), strict=True)) if len(users) else {}
-
-
-def _measure(task: Judgements, runs: Mapping[str, Sequence[_Run]], rows: BoolArray, seed: int) -> Group:
+def _measure(task: Judgements, runs: Mapping[str, Sequence[Run]], rows: BoolArray, seed: int) -> Group:
     users, liked = task.users[task.tested][rows], task.liked[task.tested][rows]
     values = {
         name: [{"user_auc": _user_aucs(users, run.scores[rows], liked)} for run in of_arm]
         for name, of_arm in runs.items()
     }
     group = measure_group(values, (REFERENCE,), seed)
+    if DEVICE in values:
+        beside = {name: values[name] for name in (WITHOUT_PRIVATE, DEVICE)}
+        group.differences.update(measure_group(beside, (WITHOUT_PRIVATE,), seed).differences)
     counts = np.unique(users, return_counts=True)[1]
     for name, of_arm in runs.items():
         own = values[name][0]["user_auc"]
@@ -162,8 +153,8 @@ def _user_aucs(users: np.ndarray, scores: Float32Array, liked: BoolArray) -> Flo
     return np.array([np.nan if value is None else value for value in values])
 
 
-def _sum_up(name: str, runs: Sequence[_Run]) -> ArmTimes:
-    label = _BASELINES[name][0] if name in _BASELINES else _TANDEM[name]
+def _sum_up(name: str, runs: Sequence[Run]) -> ArmTimes:
+    label = _BASELINES[name][0] if name in _BASELINES else (_TANDEM | LABELS)[name]
     return ArmTimes(
         label=label,
         fit_seconds=float(np.mean([run.fit_seconds for run in runs])),

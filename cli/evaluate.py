@@ -32,7 +32,7 @@ def evaluate(
     """
     with open_session(as_json) as session:
         from cli.console import tabulate
-        from cli.table import tabulate_evaluation, tabulate_harm
+        from cli.table import tabulate_evaluation, tabulate_groups, tabulate_harm
         from federated.simulation.evaluation import evaluate as replay
         from recsys.config.federated import FederatedSettings
         from recsys.config.settings import load_settings
@@ -44,7 +44,8 @@ def evaluate(
         )
         paths = report_evaluation(evaluation, place)
         result = {**evaluation.to_json(), **paths, "workspace": str(workspace), "seconds": session.seconds}
-        session.finish(result, tabulate_evaluation(result), tabulate_harm(result), tabulate(paths))
+        tables = (tabulate_evaluation(result), tabulate_harm(result), tabulate_groups(result))
+        session.finish(result, *tables, tabulate(paths))
 
 
 def report_evaluation(evaluation: Evaluation, workspace: Workspace) -> dict[str, Any]:

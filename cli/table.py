@@ -15,6 +15,15 @@ METRICS: Final = {
 }
 """Metric in the result to its heading."""
 
+GROUPS: Final = {"worst_served": "worst served", "long_tail": "long tail"}
+"""Group of people in the result to its heading."""
+
+_GROUPS_CAPTION: Final = (
+    "lowest tenth: the tenth of people with the lowest value in each arm\n"
+    "worst served: the tenth whom the cloud alone serves worst at every second event, judged by the other events\n"
+    "long tail: the fifth who choose the most items outside of the most popular fifth"
+)
+
 
 def tabulate_evaluation(result: Mapping[str, Any]) -> Table:
     """Returns the table of an evaluation (`Evaluation.to_json()`), with what was measured above and below it."""
@@ -37,6 +46,42 @@ def tabulate_harm(result: Mapping[str, Any]) -> Table:
         texts = [f"{figure['mean']:.3f}  {figure['low']:.3f} … {figure['high']:.3f}" for figure in figures]
         table.add_row(f"{arm} − {harm['against']}", *texts, orders or "–")
     return table
+
+
+def tabulate_groups(result: Mapping[str, Any]) -> Table:
+    """Returns rows of arms, of gains over the cloud alone and of shares harmed; a column for each view of people."""
+    groups = {GROUPS[name]: group for name, group in result["groups"].items()}
+    everybody = {
+        "ndcg_at_10": {arm: metrics["ndcg_at_10"] for arm, metrics in result["arms"].items()},
+        "gain_over_cloud_only": _gains_of_all(result),
+        "share_harmed": result["share_harmed"],
+    }
+    views = {"everybody": everybody, "lowest tenth": {"ndcg_at_10": result["lowest_tenth"]}, **groups}
+    table = Table(title="NDCG@10 of those whom averages hide", caption=_GROUPS_CAPTION, caption_justify="left")
+    table.add_column("arm")
+    for name, view in views.items():
+        table.add_column(f"{name} ({view['num_users']:,})" if "num_users" in view else name, justify="right")
+    for arm in result["arms"]:
+        table.add_row(arm, *(_cell(view["ndcg_at_10"].get(arm), signed=False) for view in views.values()))
+    table.add_section()
+    arms = [arm for arm in result["share_harmed"] if arm in result["arms"]]
+    for arm in arms:
+        gains = (view.get("gain_over_cloud_only", {}).get(arm) for view in views.values())
+        table.add_row(f"{arm} − cloud_only", *(_cell(gain, signed=True) for gain in gains))
+    table.add_section()
+    for arm in arms:
+        shares = (view.get("share_harmed", {}).get(arm) for view in views.values())
+        table.add_row(f"harmed by {arm}", *("–" if share is None else f"{share:.1%}" for share in shares))
+    return table
+
+
+def _gains_of_all(result: Mapping[str, Any]) -> dict[str, Any]:
+    ends = "-cloud_only"
+    return {
+        name.removesuffix(ends): metrics["ndcg_at_10"]
+        for name, metrics in result["differences"].items()
+        if name.endswith(ends)
+    }
 
 
 def tabulate_arms(result: Mapping[str, Any], title: str) -> Table:

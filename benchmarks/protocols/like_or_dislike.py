@@ -6,6 +6,7 @@ only beside that, and videos that nobody liked in the known part are reported ap
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,8 @@ from recsys.contracts.events import Action
 from recsys.errors import DatasetError
 
 TEST_SHARE = 0.2
+PRIVATE_SHARE = 0.25
+"""Of what is known of a person, the latest: with the test, 60, 20 and 20 % of all judgements."""
 _EPSILON = 1e-9
 
 
@@ -43,7 +46,7 @@ def read_like_or_dislike(source: Path | None) -> Judgements:
     rows = rows.append_column("user", pc.index_in(rows.column("user_id"), value_set=pa.array(user_ids)))
     rows = rows.sort_by([(name, "ascending") for name in ("user", "timestamp_ms", "event_id")])
     users = rows.column("user").to_numpy().astype(np.int64)
-    tested = _last_share(users)
+    tested = _last_share(users, TEST_SHARE)
     split = hold_out(
         dataset.events,
         _events_of(dataset.events, rows.filter(pa.array(tested))),
@@ -64,11 +67,32 @@ def read_like_or_dislike(source: Path | None) -> Judgements:
     )
 
 
-def _last_share(users: Int64Array) -> BoolArray:
-    """`[num_rows]` bool: the last rows of each user, who stand together; the first ⌊80 %⌋ are known."""
+def conceal(task: Judgements) -> Judgements:
+    """Returns the task as a cloud sees it from which each person's latest known judgements are kept.
+
+    To it, such rows are as unknown as those that are tested.
+
+    Args:
+      task: P6, or one like it.
+    """
+    known = np.flatnonzero(~task.tested)
+    unknown = task.tested.copy()
+    unknown[known[_last_share(task.users[known], PRIVATE_SHARE)]] = True
+    users, items = pa.array(task.user_ids).take(task.users[unknown]), pa.array(task.item_ids).take(task.items[unknown])
+    rows = pa.table({"user_id": users, "item_id": items, "timestamp_ms": task.times_ms[unknown]})
+    split = hold_out(
+        task.dataset.events,
+        _events_of(task.dataset.events, rows),
+        f"{task.split.name}, and the last {PRIVATE_SHARE:g} of the others, which stay private",
+    )
+    return replace(task, split=split, tested=unknown)
+
+
+def _last_share(users: Int64Array, share: float) -> BoolArray:
+    """`[num_rows]` bool: the last rows of each user, who stand together; a share, rounded up."""
     first, counts = np.unique(users, return_index=True, return_counts=True)[1:]
     to_end = np.repeat(first + counts, counts) - np.arange(len(users))
-    return to_end <= np.ceil(np.repeat(counts, counts) * TEST_SHARE - _EPSILON)
+    return to_end <= np.ceil(np.repeat(counts, counts) * share - _EPSILON)
 
 
 def _events_of(events: pa.Table, rows: pa.Table) -> BoolArray:

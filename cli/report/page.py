@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cli.report.figures import LABELS, plot_arms, plot_differences, plot_groups
+from cli.table import GROUPS
 from federated.simulation.arms import ARMS
 from federated.simulation.evaluation import Evaluation
 from recsys.metrics.intervals import Interval
@@ -64,6 +65,8 @@ def _view(evaluation: Evaluation) -> dict[str, Any]:
             (LABELS[name], LABELS[harm.against], harm)
             for name, harm in (*evaluation.reranking.items(), *evaluation.personalisation.items())
         ],
+        "groups": [(GROUPS[name], group) for name, group in evaluation.groups.items()],
+        "labels": LABELS,
         "figures": {
             "ndcg": plot_arms(evaluation.arms, "ndcg_at_10"),
             "hit_rate": plot_arms(evaluation.arms, "hit_rate_at_10"),

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Final
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
 
 import numpy as np
 
@@ -17,6 +18,13 @@ from recsys.config.federated import DeviceSettings
 
 NUM_CANDIDATES: Final = 100
 """Length of the lists that the cloud sends."""
+
+
+class ExampleSource(Protocol):
+    """Where rounds have local examples from."""
+
+    def build(self, user_ids: Iterable[str]) -> Iterator[tuple[str, LocalExamples]]:
+        """Yields people with their examples, of which there may be none."""
 
 
 class Clients:
@@ -65,8 +73,36 @@ class Clients:
                 choices.append(choice)
             if len(choices) == self._settings.max_examples:
                 break
-        rng = np.random.default_rng([self._seed, _number(log.user_id)])
+        rng = draw_from(self._seed, log.user_id)
         return build_examples(choices[::-1], self._cloud.manifest.dim, self._settings, rng)
+
+
+@dataclass(frozen=True)
+class GivenChoices:
+    """Builds local examples of choices that were made before lists of another kind than the cloud's proposals.
+
+    Attributes:
+      choices: Of each person, oldest first.
+      dim: Length of a query vector.
+      settings: Of local training.
+      seed: As of `Clients`.
+    """
+
+    choices: Mapping[str, Sequence[Choice]]
+    dim: int
+    settings: DeviceSettings
+    seed: int
+
+    def build(self, user_ids: Iterable[str]) -> Iterator[tuple[str, LocalExamples]]:
+        """Yields people with their examples, in the order given."""
+        for user_id in user_ids:
+            rng = draw_from(self.seed, user_id)
+            yield user_id, build_examples(self.choices[user_id], self.dim, self.settings, rng)
+
+
+def draw_from(seed: int, user_id: str) -> np.random.Generator:
+    """Returns what a person draws the candidates of their examples by."""
+    return np.random.default_rng([seed, _number(user_id)])
 
 
 def _number(user_id: str) -> int:

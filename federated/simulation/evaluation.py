@@ -11,6 +11,7 @@ import numpy as np
 
 from federated.simulation.arms import ARMS, BOUNDS, LOCAL, RERANKED
 from federated.simulation.distribution import distribute
+from federated.simulation.groups import CUT, Group, measure_groups, measure_lowest
 from federated.simulation.harm import Harm, measure_harm
 from federated.simulation.replay import UserReplay
 from federated.simulation.replay_pool import replay_all
@@ -24,7 +25,6 @@ from recsys.progress import Progress, Silent
 from recsys.storage.registry import Bundle, BundleRegistry
 from recsys.storage.workspace import DatasetCard, Workspace
 
-CUT: Final = 10
 PAIRS: Final = (
     ("cloud_query", "cloud_only"),
     ("cloud_device", "cloud_only"),
@@ -57,6 +57,8 @@ class Evaluation:
       harmed: arm to the share of users whose NDCG@10 is lower than under `cloud_only`.
       reranking: arm in which the device re-ranks, to what that does to single users, against the cloud's order.
       personalisation: arm in which their own choices decide, to what that does to them, against the global tower.
+      lowest_tenth: arm to NDCG@10 of the tenth of people with the lowest there.
+      groups: people whom the averages hide, see `groups`.
       num_auc_skipped: users without a list that has both classes.
       user_ndcg: arm to `[num_users]` float64, for plots.
       distributions: how many people have which NDCG@10 and which gain, see `distribute`.
@@ -76,6 +78,8 @@ class Evaluation:
     harmed: dict[str, float]
     reranking: dict[str, Harm]
     personalisation: dict[str, Harm]
+    lowest_tenth: dict[str, Interval]
+    groups: dict[str, Group]
     user_ndcg: dict[str, Float64Array]
     distributions: dict[str, dict[str, Any]]
 
@@ -98,6 +102,8 @@ class Evaluation:
             "share_harmed": self.harmed,
             "reranking": {arm: harm.to_json() for arm, harm in self.reranking.items()},
             "personalisation": {arm: harm.to_json() for arm, harm in self.personalisation.items()},
+            "lowest_tenth": {arm: interval.to_json() for arm, interval in self.lowest_tenth.items()},
+            "groups": {name: group.to_json() for name, group in self.groups.items()},
             "distributions": self.distributions,
         }
 
@@ -164,6 +170,8 @@ def _summarise(
         harmed={arm: float((ndcg[arm] < ndcg["cloud_only"]).mean()) for arm in ARMS[1:]},
         reranking=measure_harm(ndcg, replays, RERANKED, seed),
         personalisation=measure_harm(ndcg, replays, LOCAL, seed),
+        lowest_tenth=measure_lowest(ndcg, seed),
+        groups=measure_groups(replays, ndcg, seed),
         user_ndcg=ndcg,
         distributions=distribute(ndcg, [replay.tier for replay in replays]),
     )

@@ -107,8 +107,8 @@ def federate(
       BundleError: If the bundle is altered, or its device tower is of another size than the settings say.
       FederationError: If TFF's worker does not start or dies (finished rounds are kept), or the rounds cannot keep to
         `privacy.epsilon`, because of what the tower has spent before.
-      ConfigError: If no noise is enough for `privacy.epsilon`, or a worker of `workers.addresses` does not answer or
-        does not see the run's folder.
+      ConfigError: If no noise is enough for `privacy.epsilon`, no tower is within a budget of `tiers`, or a worker of
+        `workers.addresses` does not answer or does not see the run's folder.
     """
     progress = progress or Silent()
     started = time.perf_counter()
@@ -192,27 +192,24 @@ class _Run:
         from federated.simulation.packed.device_tower import PackedDeviceTower, example_fields
         from federated.simulation.packed.private import build_mechanism
         from federated.simulation.packed.robust import build_treatment
+        from federated.simulation.packed.sub_block import SIZE_FIELD
         from federated.simulation.rounds import Federation
+        from federated.simulation.sizes import plan_sizes
 
         settings, examples = self.settings, self.folder.root / "examples"
-        fields = example_fields(self.base.manifest.dim, settings.device)
+        tiers, dim = read_tiers(self.workspace), self.base.manifest.dim
+        sizes = plan_sizes(counts, tiers, dim, settings)
+        fields = example_fields(dim, settings.device) | (SIZE_FIELD if sizes else {})
         num_rows = sum(min(count, settings.device.max_examples) for count in counts.values())
         with hold_store(examples, fields, num_rows) as store:
             vectors = write_table(examples / "vectors.bin", validation.vectors)
-            mechanism = build_mechanism(guarantee, settings.privacy, self.seed) if guarantee else None
-            treatment = mechanism or build_treatment(settings, self.seed)
-            process = build_process(PackedDeviceTower(vectors, settings.device), store.columns, settings, treatment)
+            private = build_mechanism(guarantee, settings.privacy, self.seed) if guarantee else None
+            treatment = private or build_treatment(settings, self.seed)
+            packed, masks = PackedDeviceTower(vectors, settings.device), sizes.masks if sizes else None
+            process = build_process(packed, store.columns, settings, treatment, masks)
+            crowd, people = gather(counts, tiers, settings, tower.count_params(), self.seed), sorted(counts)
             federation = Federation(
-                process,
-                settings,
-                self.seed,
-                sorted(counts),
-                clients,
-                store,
-                validation,
-                self.folder,
-                guarantee,
-                gather(counts, read_tiers(self.workspace), settings, tower.count_params(), self.seed),
+                process, settings, self.seed, people, clients, store, validation, self.folder, guarantee, crowd, sizes
             )
             execution = execute_by(settings, examples, self.folder.worker_log, progress)
             return federation.run(tower, execution, progress)

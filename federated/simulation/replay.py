@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -25,6 +26,10 @@ from recsys.metrics.ranking import MISSED, auc, rank_of
 CONSENTED, PRIVATE, HELDOUT = 0, 1, 2
 _POSITIVE_CODES: Final = np.asarray([ACTION_CODES[action] for action in sorted(POSITIVE_ACTIONS)], np.int8)
 _SURFACES: Final = tuple(Surface)
+HEAD_SHARE: Final = 0.2
+"""Of the items that anybody chose, the most popular, which are no part of the long tail (Abdollahpouri et al., see
+`groups`)."""
+
 _SLATE_GAP_MS: Final = 30 * 60 * 1_000
 """Impressions further apart than half an hour belong to different slates."""
 
@@ -64,6 +69,7 @@ class UserReplay:
       surfaces: surface of each held-out event.
       aucs: arm to the AUC of each list with both classes.
       orders: gated arm to whose order it showed.
+      tail_share: share of the choices before the held-out period that are items of the long tail; None without any.
     """
 
     user_id: str
@@ -72,6 +78,7 @@ class UserReplay:
     ranks: dict[str, list[int]] = field(default_factory=dict)
     aucs: dict[str, list[float]] = field(default_factory=dict)
     orders: dict[str, Order] = field(default_factory=dict)
+    tail_share: float | None = None
 
     def add_rank(self, arm: str, rank: int) -> None:
         """Appends the rank of an event."""
@@ -105,6 +112,8 @@ class Replayer:
         rows, slates = np.flatnonzero(log.positive & (log.parts == HELDOUT)), _slates(log)
         if len(rows) == 0 and not slates:
             return result
+        known = log.item_indexes[log.positive & (log.parts != HELDOUT)]
+        result.tail_share = float(self._tail[known].mean()) if len(known) else None
         person = _Person(self, log)
         result.orders = {GATED[is_fresh]: order for is_fresh, order in person.orders.items()}
         for row in rows:
@@ -112,6 +121,10 @@ class Replayer:
         for slate in slates:
             self._replay_slate(person, slate, result)
         return result
+
+    @cached_property
+    def _tail(self) -> BoolArray:
+        return find_tail(self.cloud.catalogue.positives)
 
     def _replay_event(self, person: _Person, row: int, result: UserReplay) -> None:
         log = person.log
@@ -246,6 +259,19 @@ def _slates(log: UserLog) -> list[Slate]:
         chosen = np.isin(items, log.item_indexes[within & log.positive]) & ~np.isin(items, disliked)
         slates.append(Slate(int(rows[0]), items, chosen))
     return slates
+
+
+def find_tail(positives: Float32Array) -> BoolArray:
+    """Returns which items are in the long tail, `[num_items + 1]` bool: all but the most popular of those ever chosen.
+
+    Args:
+      positives: `[num_items + 1]` float32, how often each was chosen; row 0 is padding. Of equals, the one with the
+        lower index counts as the more popular.
+    """
+    tail = np.ones(len(positives), np.bool_)
+    count = int(np.ceil(HEAD_SHARE * np.count_nonzero(positives[1:])))
+    tail[np.argsort(-positives[1:], kind="stable")[:count] + 1] = False
+    return tail
 
 
 def _hidden(history: Int32Array, surface: Surface, cloud: CloudModel) -> Int32Array:

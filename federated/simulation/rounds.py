@@ -14,12 +14,14 @@ import tensorflow_federated as tff
 from federated.simulation.algorithms.registry import local_weights
 from federated.simulation.attendance import Attendance, Crowd
 from federated.simulation.checkpoint import RoundMetrics, RunFolder
-from federated.simulation.clients import Clients
+from federated.simulation.clients import ExampleSource
 from federated.simulation.cohort import draw_each, sample_cohort
 from federated.simulation.packed.cohort import cut_cohort, to_dataset
 from federated.simulation.packed.device_tower import to_fields
 from federated.simulation.packed.store import ExampleStore, Extent
+from federated.simulation.packed.sub_block import size_of_examples
 from federated.simulation.privacy import Guarantee
+from federated.simulation.sizes import Sizes
 from federated.simulation.validation import Validation
 from federated.simulation.views import split_weights
 from recsys.config.federated import FederatedSettings
@@ -38,18 +40,20 @@ class Federation:
       store: Where the examples of people are kept for the worker, once they were drawn.
       guarantee: What the rounds promise; its noise is the process's. None where they promise nothing.
       crowd: Of those who can take part, where not all of them always come.
+      sizes: Of their towers, where not all train the whole one.
     """
 
     process: tff.learning.templates.LearningProcess
     settings: FederatedSettings
     seed: int
     user_ids: Sequence[str]
-    clients: Clients
+    clients: ExampleSource
     store: ExampleStore
     validation: Validation
     folder: RunFolder
     guarantee: Guarantee | None = None
     crowd: Crowd | None = None
+    sizes: Sizes | None = None
 
     def run(
         self, tower: tf.keras.Model, execution: AbstractContextManager[None], progress: Progress
@@ -140,7 +144,8 @@ class Federation:
         """Writes the examples of people who were never drawn before; returns where everybody's lie."""
         absent = [user_id for user_id in cohort if user_id not in self.store]
         for user_id, examples in self.clients.build(absent):
-            self.store.add(user_id, to_fields(examples))
+            size = size_of_examples(self.sizes.of_user[user_id], len(examples)) if self.sizes else {}
+            self.store.add(user_id, to_fields(examples) | size)
         return {user_id: self.store.extent(user_id) for user_id in cohort}
 
     def _start(self, tower: tf.keras.Model) -> _State:

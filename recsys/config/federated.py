@@ -105,6 +105,24 @@ class PopulationSettings(Settings):
     )
 
 
+class TierSettings(Settings):
+    """How large a tower the devices of a tier train; without budgets all train the whole one."""
+
+    sizes: tuple[float, ...] = Field((0.25, 0.5, 1.0), min_length=1)
+    """Shares of the units of each hidden layer, the smallest first."""
+    weight_bytes: Mapping[str, PositiveFloat] = {}
+    """Of the tower's weights at most, by tier; a device of another tier has the tightest."""
+    example_ms: Mapping[str, PositiveFloat] = {}
+    """Of local training at most, by tier likewise."""
+
+    @field_validator("sizes")
+    @classmethod
+    def _check_sizes(cls, sizes: tuple[float, ...]) -> tuple[float, ...]:
+        if list(sizes) != sorted(set(sizes)) or sizes[0] <= 0 or sizes[-1] > 1:
+            raise ValueError(f"expected shares above 0 and at most 1, the smallest first, got {list(sizes)}")
+        return sizes
+
+
 class AggregationSettings(Settings):
     """How updates become a mean where privacy adds no noise; all kinds but `mean` zero and clip by moving bounds."""
 
@@ -166,6 +184,7 @@ class FederatedSettings(Settings):
     rounds: RoundSettings = RoundSettings()
     workers: WorkersSettings = WorkersSettings()
     population: PopulationSettings = PopulationSettings()
+    tiers: TierSettings = TierSettings()
     aggregation: AggregationSettings = AggregationSettings()
     privacy: PrivacySettings = PrivacySettings()
     release: ReleaseSettings = ReleaseSettings()

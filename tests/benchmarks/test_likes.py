@@ -13,9 +13,11 @@ from benchmarks.baselines.likes import score_like_rate, score_liked_before, scor
 from benchmarks.comparison import Comparison
 from benchmarks.judgements import Judgements
 from benchmarks.likes import compare_likes
+from benchmarks.protocols.like_or_dislike import conceal
 from data.dataset import raw_event_schema
 from data.split import hold_out
 from recsys.config.cloud import CloudSettings, RankerSettings, RetrievalSettings
+from recsys.config.federated import FederatedSettings, RoundSettings
 from recsys.progress import Silent
 from tests.benchmarks.tasks import make_dataset
 
@@ -86,16 +88,22 @@ def test_the_regression_knows_of_a_row_only_what_came_before_it() -> None:
     assert scores == pytest.approx([0.0, 0.0], abs=1e-6)
 
 
+_ORDERS = np.random.default_rng(0)
+ROWS = [
+    (user, int(item), bool((item + user) % 3), place >= 9)
+    for user in range(30)
+    for place, item in enumerate(_ORDERS.permutation(20)[:14])
+]
+
+
 @pytest.fixture(scope="module")
-def comparison(tmp_path_factory: pytest.TempPathFactory) -> Comparison:
-    rng = np.random.default_rng(0)
-    rows = [
-        (user, int(item), bool((item + user) % 3), place >= 9)
-        for user in range(30)
-        for place, item in enumerate(rng.permutation(20)[:14])
-    ]
-    task = make_judgements(rows, num_items=25)
-    return compare_likes(task, tmp_path_factory.mktemp("bench"), SETTINGS, [0], Silent())
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("bench")
+
+
+@pytest.fixture(scope="module")
+def comparison(folder: Path) -> Comparison:
+    return compare_likes(make_judgements(ROWS, num_items=25), folder, SETTINGS, [0], Silent())
 
 
 def test_every_arm_has_its_auc_per_person_and_the_two_others(comparison: Comparison) -> None:
@@ -111,6 +119,47 @@ def test_every_arm_has_its_auc_per_person_and_the_two_others(comparison: Compari
         *(f"{arm}-liked_before" for arm in arms[1:]),
         "tandem_ranker-tandem_retrieval",
     }
+
+
+def test_what_stays_private_is_the_latest_fourth_of_what_is_known() -> None:
+    rows = [(0, place, bool(place % 2), place >= 8) for place in range(10)]
+    rows += [(1, place, True, False) for place in range(5)]
+    task = make_judgements(rows, num_items=10)
+    concealed = conceal(task)
+    private = concealed.tested & ~task.tested
+    assert np.flatnonzero(private).tolist() == [6, 7, 13, 14]
+    assert concealed.split.mask("test").tolist() == concealed.tested.tolist()
+
+
+@pytest.fixture(scope="module")
+def with_device(folder: Path, comparison: Comparison) -> Comparison:
+    """The same cloud, which is not trained again, and beside it one from which the latest is kept."""
+    device = FederatedSettings(rounds=RoundSettings(num_rounds=2, clients_per_round=8))
+    return compare_likes(make_judgements(ROWS, num_items=25), folder, SETTINGS, [0], Silent(), device)
+
+
+def test_the_device_stands_beside_the_cloud_whose_order_it_changes(with_device: Comparison) -> None:
+    result = json.loads(json.dumps(with_device.to_json(), allow_nan=False))
+    assert list(result["arms"])[-2:] == ["without_private", "device"]
+    group = result["groups"]["all"]
+    assert {"device-without_private", "device-liked_before"} <= set(group["differences"])
+    assert 0 < group["arms"]["device"]["user_auc"]["mean"] < 1
+    assert group["extras"]["device"] != group["extras"]["without_private"]
+    assert result["federated_settings"]["rounds"]["num_rounds"] == 2
+    (facts,) = result["arms"]["device"]["runs"]
+    assert len(facts["rounds"]) == 2
+
+
+def test_a_private_like_is_an_example_where_the_same_person_disliked_something_in_private(
+    comparison: Comparison, with_device: Comparison
+) -> None:
+    assert "device" not in comparison.arms
+    # Of nine known judgements the last three (a fourth, rounded up) stay private.
+    private = [[liked for _, _, liked, _ in ROWS[14 * user : 14 * user + 9][-3:]] for user in range(30)]
+    likes = [sum(own) for own in private if 0 < sum(own) < 3]
+    (facts,) = with_device.arms["device"].runs
+    assert facts["num_people_with_examples"] == len(likes)
+    assert facts["num_examples"] == sum(likes)
 
 
 def test_an_arm_that_knows_nothing_stands_at_one_half(tmp_path: Path) -> None:

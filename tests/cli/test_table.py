@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 
 from cli.console import print_to
-from cli.table import tabulate_evaluation, tabulate_harm
+from cli.table import tabulate_evaluation, tabulate_groups, tabulate_harm
 
 
 def interval(mean: float, half: float) -> dict[str, float]:
@@ -88,3 +88,35 @@ def test_whom_reranking_harms_is_told_with_what_the_gate_shows() -> None:
     assert rows[0].rstrip("│ ").endswith("–")
     assert rows[1].rstrip("│ ").endswith("50% / 30% / 20%")
     assert all(row.count("0.250  0.240 … 0.260") == 3 for row in rows)
+
+
+def test_those_whom_averages_hide_stand_beside_everybody() -> None:
+    group = {
+        "num_users": 123,
+        "ndcg_at_10": {"cloud_only": interval(0.02, 0.01), "cloud_device": interval(0.06, 0.01)},
+        "gain_over_cloud_only": {"cloud_device": interval(0.04, 0.01)},
+        "share_harmed": {"cloud_device": 0.125},
+    }
+    result = RESULT | {
+        "share_harmed": {"cloud_device": 0.25},
+        "lowest_tenth": {"cloud_only": interval(0.0, 0.0), "cloud_device": interval(0.01, 0.01)},
+        "groups": {"worst_served": group, "long_tail": group},
+    }
+    console = Console(file=io.StringIO(), width=180)
+    with console.capture() as capture:
+        console.print(tabulate_groups(result))
+    shown = capture.get()
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in shown.splitlines()]
+    cells = {row[0]: row[1:] for row in rows if row}
+    assert "worst served (123)" in shown
+    assert cells["cloud_device"] == [
+        "0.2500  0.2400 … 0.2600",
+        "0.0100  0.0000 … 0.0200",
+        *["0.0600  0.0500 … 0.0700"] * 2,
+    ]
+    assert cells["cloud_device − cloud_only"] == [
+        "+0.0500  +0.0400 … +0.0600",
+        "–",
+        *["+0.0400  +0.0300 … +0.0500"] * 2,
+    ]
+    assert cells["harmed by cloud_device"] == ["25.0%", "–", "12.5%", "12.5%"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Final
 
@@ -12,12 +12,14 @@ from federated.simulation.algorithms.adaptive import build_fed_adagrad, build_fe
 from federated.simulation.algorithms.fed_avg import build_fed_avg
 from federated.simulation.algorithms.fed_prox import build_fed_prox
 from federated.simulation.algorithms.fed_recon import build_fed_recon
+from federated.simulation.algorithms.hetero_fl import compose_blocks, train_blocks
 from federated.simulation.packed.bounded import Treatment, compose_bounded
 from federated.simulation.packed.parts import Composer, compose
 from federated.simulation.packed.store import Column
 from federated.simulation.packed.training import LocalTraining, PackedTower
 from federated.simulation.views import find_local
 from recsys.config.federated import Algorithm, FederatedSettings, RoundSettings
+from recsys.contracts.arrays import Float32Array
 
 Builder = Callable[[LocalTraining, RoundSettings, Composer], tff.learning.templates.LearningProcess]
 
@@ -32,7 +34,11 @@ ALGORITHMS: Final[Mapping[Algorithm, Builder]] = {
 
 
 def build_process(
-    tower: PackedTower, columns: Mapping[str, Column], settings: FederatedSettings, treatment: Treatment | None = None
+    tower: PackedTower,
+    columns: Mapping[str, Column],
+    settings: FederatedSettings,
+    treatment: Treatment | None = None,
+    masks: Sequence[Float32Array] | None = None,
 ) -> tff.learning.templates.LearningProcess:
     """Returns the process of the algorithm that the settings name; a client of it is a pack of people.
 
@@ -44,8 +50,13 @@ def build_process(
       settings: Of local training and the rounds.
       treatment: Of updates, where they are not merely averaged: by noise (`packed.private`) or bounds
         (`packed.robust`).
+      masks: Where people have towers of several sizes, as of `SubBlockTower`; nothing is done to their updates then.
     """
-    return compose_algorithm(build_training(tower, columns, settings), settings, treatment)
+    training = build_training(tower, columns, settings)
+    if masks is not None:
+        blocks = train_blocks(training, masks)
+        return ALGORITHMS[settings.rounds.algorithm](blocks, settings.rounds, compose_blocks(masks))
+    return compose_algorithm(training, settings, treatment)
 
 
 def compose_algorithm(

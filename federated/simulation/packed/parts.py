@@ -111,6 +111,12 @@ class MeanOfSums(tff.aggregators.WeightedAggregationFactory):
     `tff.aggregators.MeanFactory` in its place would weight once more.
     """
 
+    weight_type = tff.TensorType(np.float32)
+
+    def divide(self, total: Any, weight: tf.Tensor) -> Any:
+        """Returns the mean out of both sums."""
+        return tf.nest.map_structure(lambda part: tf.math.divide_no_nan(part, weight), total)
+
     def create(self, value_type: tff.Type, weight_type: tff.Type) -> tff.templates.AggregationProcess:
         """Returns the process for updates and weights of these types."""
 
@@ -120,7 +126,7 @@ class MeanOfSums(tff.aggregators.WeightedAggregationFactory):
 
         @tff.tensorflow.computation(value_type, weight_type)
         def divide(total: Any, weight: Any) -> Any:
-            return tf.nest.map_structure(lambda part: tf.math.divide_no_nan(part, weight), total)
+            return self.divide(total, weight)
 
         @tff.federated_computation(
             initialize.type_signature.result,
@@ -136,20 +142,22 @@ class MeanOfSums(tff.aggregators.WeightedAggregationFactory):
 
 
 def compose(
-    training: LocalTraining, server_optimizer: tff.learning.optimizers.Optimizer
+    training: LocalTraining, server_optimizer: tff.learning.optimizers.Optimizer, mean: MeanOfSums | None = None
 ) -> tff.learning.templates.LearningProcess:
     """Returns the learning process: send the weights, train packs, take the mean, let the server take its step.
 
     Args:
       training: What each person does.
       server_optimizer: Takes the mean of start minus end for a gradient.
+      mean: How it is made of sums; over all people where it is None.
     """
+    mean = mean or MeanOfSums()
     initial_weights = start_from_zeros(training)
     weights_type = initial_weights.type_signature.result
     return tff.learning.templates.compose_learning_process(
         initial_weights,
         tff.learning.templates.build_broadcast_process(weights_type),
         build_client_work(training, weights_type),
-        MeanOfSums().create(weights_type.trainable, tff.TensorType(np.float32)),
+        mean.create(weights_type.trainable, mean.weight_type),
         tff.learning.templates.build_apply_optimizer_finalizer(server_optimizer, weights_type),
     )

@@ -144,7 +144,10 @@ class LocalTraining:
           first_row: `[num_users]` int32, where each person's rows begin.
           count: `[num_users]` int32, how many there are, at least 1.
         """
-        own = self.train_each(start, first_row, count)
+        return self.add(self.train_each(start, first_row, count))
+
+    def add(self, own: OwnResult) -> PackResult:
+        """Returns the sums over people, each of whom is clipped and weighted first."""
         scale, clipped = self._clip(own.update)
         return PackResult(
             update=add_up(own.update, own.weight * scale),

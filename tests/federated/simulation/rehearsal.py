@@ -5,6 +5,7 @@ the process, and must be killed.
     python -m tests.federated.simulation.rehearsal abroad WORKSPACE ADDRESSES [KILL_AFTER_ROUND]
     python -m tests.federated.simulation.rehearsal idle WORKSPACE
     python -m tests.federated.simulation.rehearsal secret WORKSPACE
+    python -m tests.federated.simulation.rehearsal small WORKSPACE
     python -m tests.federated.simulation.rehearsal examine WORKSPACE
     python -m tests.federated.simulation.rehearsal interrupt WORKSPACE
 """
@@ -25,6 +26,7 @@ from recsys.config.federated import (
     PrivacySettings,
     ReleaseSettings,
     RoundSettings,
+    TierSettings,
     WorkersSettings,
 )
 from recsys.errors import FederationError
@@ -102,6 +104,36 @@ def keep_secret(workspace: Workspace) -> dict:
 
     first = federate(workspace, SECRET, SEED, Killer(None)).to_json()
     return {**first, "error": fail_in_secret(workspace)}
+
+
+def train_small(workspace: Workspace) -> dict:
+    """Rounds in which nobody's budget holds more than the smallest tower; what they moved within it, and beside it."""
+    import numpy as np
+
+    from federated.simulation.program import federate
+    from federated.simulation.sizes import count_bytes
+    from recsys.contracts.bundle import DEVICE_WEIGHTS_FILE
+    from recsys.models.device_tower import build_device_tower
+    from recsys.models.sub_block import mask_weights
+    from recsys.models.weights import restore_weights
+    from recsys.storage.registry import BundleRegistry
+
+    before = BundleRegistry(workspace).current()
+    dim, smallest = before.manifest.dim, SETTINGS.tiers.sizes[0]
+    tiers = TierSettings(weight_bytes=dict.fromkeys(("low", "mid", "high"), count_bytes(dim, SETTINGS, smallest)))
+    settings = SETTINGS.model_copy(update={"tiers": tiers, "release": ReleaseSettings(publish_anyway=True)})
+    federate(workspace, settings, SEED, Killer(None))
+    weights = []
+    for bundle in (before, BundleRegistry(workspace).current()):
+        tower = build_device_tower(dim, SETTINGS.device)
+        restore_weights(tower, bundle.read_bytes(DEVICE_WEIGHTS_FILE))
+        weights.append([weight.numpy() for weight in tower.trainable_weights])
+    masks = mask_weights(dim, SETTINGS.device, smallest)
+    moved = [np.abs(end - start) for start, end in zip(*weights, strict=True)]
+    return {
+        "within": float(max((change * mask).max() for change, mask in zip(moved, masks, strict=True))),
+        "beside": float(max((change * (1 - mask)).max() for change, mask in zip(moved, masks, strict=True))),
+    }
 
 
 def examine(workspace: Workspace) -> dict:
@@ -248,5 +280,6 @@ if __name__ == "__main__":
     else:
         kill_after = int(sys.argv[3]) if len(sys.argv) > 3 else None
         verbs = {"federate": lambda: run_federation(place, kill_after), "idle": lambda: idle(place)}
+        verbs["small"] = lambda: train_small(place)
         verbs["secret"] = lambda: keep_secret(place)
         sys.stdout.write(json.dumps(verbs.get(verb, lambda: examine(place))()) + "\n")

@@ -74,6 +74,15 @@ def test_harm_is_counted_against_the_same_lists_in_another_order(table, pairs, e
         assert harm.worst_tenth.mean == pytest.approx(np.sort(change)[: max(1, round(len(change) / 10))].mean())
 
 
+def test_groups_of_people_are_judged_in_every_arm(evaluation):
+    result = evaluation.to_json()
+    assert list(result["groups"]) == ["worst_served", "long_tail"]
+    assert 0 < evaluation.groups["long_tail"].num_users <= np.ceil(0.2 * evaluation.num_users)
+    for group in result["groups"].values():
+        assert set(group["ndcg_at_10"]) == set(result["lowest_tenth"]) == {*ARMS, "popularity", "oracle"}
+        assert set(group["gain_over_cloud_only"]) == set(group["share_harmed"]) == {*ARMS[1:], "popularity", "oracle"}
+
+
 def test_the_gated_arms_tell_to_how_many_they_show_each_order(evaluation):
     for arm in GATED.values():
         assert sum(evaluation.reranking[arm].orders.values()) == pytest.approx(1.0)

@@ -201,6 +201,14 @@ def test_private_rounds_spend_what_they_may_and_no_more(bundled_workspace, tmp_p
 
 
 @pytest.mark.federation
+def test_where_budgets_hold_the_smallest_tower_alone_rounds_move_nothing_beside_it(own_workspace):  # noqa: F811
+    done = rehearse("small", own_workspace.root)
+    assert done.returncode == 0, done.stderr[-3000:]
+    found = json.loads(done.stdout)
+    assert found["within"] > 1e-3
+    assert found["beside"] == 0
+
+
 def test_a_run_leaves_no_worker_behind(copies, report):
     assert report["version"]
     assert workers_of(copies[0]) == []

@@ -10,7 +10,7 @@ from federated.device.personal import PersonalTower
 from federated.simulation.arms import ARMS
 from federated.simulation.personal import Personaliser
 from federated.simulation.population import Population
-from federated.simulation.replay import HELDOUT, Replayer, UserLog, _full_rank, _slates
+from federated.simulation.replay import HELDOUT, Replayer, UserLog, _full_rank, _slates, find_tail
 from recsys.cascade.cloud import CloudModel
 from recsys.config.federated import FederatedSettings
 from recsys.contracts.bundle import DEVICE_TRAINING_FILE
@@ -55,6 +55,15 @@ def test_every_held_out_positive_is_one_request_in_every_arm(population_and_repl
         assert {arm: len(ranks) for arm, ranks in replay.ranks.items()} == dict.fromkeys(
             [*ARMS, "popularity"] if num_events else [], num_events
         )
+
+
+def test_the_share_of_the_long_tail_is_of_the_choices_before_the_held_out_period(population_and_replayer):
+    population, replayer = population_and_replayer
+    tail = find_tail(replayer.cloud.catalogue.positives)
+    for log in population.logs(population.user_ids[:5]):
+        items = log.item_indexes[log.positive & (log.parts != HELDOUT)]
+        replay = replayer.replay(log)
+        assert replay.tail_share == (tail[items].mean() if replay.surfaces else None)
 
 
 def test_the_device_moves_items_but_neither_adds_nor_drops_any(population_and_replayer):

@@ -1,0 +1,66 @@
+"""Rounds over choices that are given: out of lists of another kind than those which the cloud proposes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import tensorflow as tf
+
+from federated.device.examples import Choice
+from federated.simulation.algorithms.registry import build_process
+from federated.simulation.checkpoint import RoundMetrics, RunFolder
+from federated.simulation.clients import GivenChoices
+from federated.simulation.cohort import hold_out
+from federated.simulation.packed.device_tower import PackedDeviceTower, example_fields
+from federated.simulation.packed.robust import build_treatment
+from federated.simulation.packed.store import hold_store, write_table
+from federated.simulation.rounds import Federation
+from federated.simulation.validation import Validation
+from federated.simulation.worker import run_worker
+from recsys.config.federated import FederatedSettings
+from recsys.contracts.arrays import Float32Array
+from recsys.models.device_tower import build_device_tower
+from recsys.progress import Progress
+
+
+def train_on_choices(
+    choices: Mapping[str, Sequence[Choice]],
+    vectors: Float32Array,
+    settings: FederatedSettings,
+    folder: Path,
+    seed: int,
+    progress: Progress,
+) -> tuple[tf.keras.Model, tuple[RoundMetrics, ...]]:
+    """Trains a new device tower in rounds; returns it with the metrics of the rounds.
+
+    As in `program`, some people (`rounds.validation_users`) take part in no round: they judge each.
+
+    Args:
+      choices: Of each person, oldest first; at least one of each, and two people.
+      vectors: `[num_items + 1, dim]` float32, row 0 zero.
+      settings: Of the device and the rounds; of privacy nothing is read.
+      folder: For examples, which are gone afterwards, and the states of rounds.
+      seed: Of cohorts and of the candidates in examples.
+      progress: Told after every round.
+
+    Raises:
+      FederationError: If the worker does not start or dies.
+      WorkspaceError: If the disk is full.
+    """
+    device, rounds, dim = settings.device, settings.rounds, vectors.shape[1]
+    held_out = hold_out(choices, rounds.validation_users)
+    people = sorted(set(choices) - set(held_out))
+    validation = Validation.from_choices([choices[user_id] for user_id in held_out], vectors, device)
+    clients = GivenChoices(choices, dim, device, seed)
+    num_rows = sum(min(len(choices[user_id]), device.max_examples) for user_id in people)
+    tower = build_device_tower(dim, device)
+    examples = folder / "examples"
+    with hold_store(examples, example_fields(dim, device), num_rows) as store:
+        table = write_table(examples / "vectors.bin", vectors)
+        process = build_process(
+            PackedDeviceTower(table, device), store.columns, settings, build_treatment(settings, seed)
+        )
+        federation = Federation(process, settings, seed, people, clients, store, validation, RunFolder(folder))
+        with run_worker(folder / "worker.log", rounds.worker_start_s) as worker:
+            return tower, federation.run(tower, worker, progress)
