@@ -39,6 +39,8 @@ class RoundMetrics:
       num_lost: Selected devices that dropped out.
       num_late: Selected devices that reported when the round was closed.
       closed_after_s: When that was, on the devices' clocks; 0 where all of them always come.
+      bytes_down: What one client received (`traffic`); 0 where a run of an earlier version did not count it.
+      bytes_up: What it sent.
     """
 
     round_number: int
@@ -52,6 +54,8 @@ class RoundMetrics:
     num_lost: int = 0
     num_late: int = 0
     closed_after_s: float = 0.0
+    bytes_down: int = 0
+    bytes_up: int = 0
 
 
 @dataclass(frozen=True)

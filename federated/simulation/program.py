@@ -9,8 +9,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
-
 from federated.simulation.attendance import gather
 from federated.simulation.checkpoint import RoundMetrics, RunFolder
 from federated.simulation.clients import Clients
@@ -20,7 +18,6 @@ from federated.simulation.packed.store import hold_store, write_table
 from federated.simulation.population import Population, read_tiers
 from federated.simulation.privacy import SPENT_DELTA, SPENT_EPSILON, Guarantee, plan_rounds
 from federated.simulation.release import AFTER, BEFORE, CLOUD_ONLY, Release, decide
-from federated.simulation.views import split_weights
 from recsys.cascade.cloud import CloudModel
 from recsys.config.federated import FederatedSettings
 from recsys.contracts.arrays import Float64Array
@@ -262,11 +259,9 @@ class _Run:
     ) -> FederationReport:
         values = {arm: {_METRIC: users} for arm, users in ndcg.items()}
         arms, differences = compare(values, [(AFTER, CLOUD_ONLY), (AFTER, BEFORE)], self.seed)
-        from federated.simulation.algorithms.registry import local_weights
-        from federated.simulation.packed.encodings import FLOAT_BYTES, count_upload_bytes
+        from federated.simulation.traffic import Traffic
 
-        shapes = [weight.shape.as_list() for weight in tower.trainable_weights]
-        sent, _ = split_weights(shapes, local_weights(self.settings.rounds.algorithm, len(shapes)))
+        traffic = Traffic.of(tower, self.settings)
         engine_s = sum(metrics.num_clients / metrics.clients_per_s for metrics in rounds if metrics.num_clients)
         return FederationReport(
             dataset=self.base.manifest.dataset,
@@ -281,8 +276,8 @@ class _Run:
             differences=differences,
             num_validation_users=release.num_users,
             rounds=rounds,
-            bytes_down=FLOAT_BYTES * int(sum(np.prod(shape) for shape in shapes)),
-            bytes_up=count_upload_bytes(sent, self.settings.aggregation),
+            bytes_down=traffic.bytes_down,
+            bytes_up=traffic.bytes_up,
             clients_per_s=sum(metrics.num_clients for metrics in rounds) / engine_s if engine_s else 0.0,
             seconds=time.perf_counter() - started,
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import tensorflow as tf
@@ -22,6 +22,7 @@ from federated.simulation.packed.store import ExampleStore, Extent
 from federated.simulation.packed.sub_block import size_of_examples
 from federated.simulation.privacy import Guarantee
 from federated.simulation.sizes import Sizes
+from federated.simulation.traffic import Traffic
 from federated.simulation.validation import Validation
 from federated.simulation.views import split_weights
 from recsys.config.federated import FederatedSettings
@@ -72,11 +73,12 @@ class Federation:
         num_rounds = self.settings.rounds.num_rounds
         with execution:
             state, rounds = self._restore(self._start(tower), progress)
+            traffic = asdict(Traffic.of(tower, self.settings))
             progress.stage("federated rounds", num_rounds)
             for number in range(len(rounds) + 1, num_rounds + 1):
                 state, metrics = self._run_round(state, number)
                 self._assign(tower, state)
-                metrics = replace(metrics, ndcg_at_10=float(self.validation.ndcg(tower).mean()))
+                metrics = replace(metrics, ndcg_at_10=float(self.validation.ndcg(tower).mean()), **traffic)
                 rounds.append(metrics)
                 self.folder.save(rounds, [tf.convert_to_tensor(leaf).numpy() for leaf in tf.nest.flatten(state)])
                 progress.advance(
@@ -84,6 +86,7 @@ class Federation:
                     loss=metrics.loss,
                     ndcg_at_10=metrics.ndcg_at_10,
                     clients_per_s=metrics.clients_per_s,
+                    **traffic,
                 )
             self._assign(tower, state)
         return tuple(rounds)

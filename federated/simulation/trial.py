@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -254,7 +255,7 @@ def hold_trial(
     counts = population.count_positives("private")
     judges = hold_out(counts, rounds.validation_users)
     taking_part = {user_id: count for user_id, count in counts.items() if user_id not in set(judges)}
-    progress.stage(f"making examples of {len(counts):,} people")
+    progress.stage("making examples of people", len(counts))
     logs = list(population.logs(judges))
     validation = Validation.build(cloud, logs, settings.device, rounds.validation_choices)
     clients = Clients(cloud, population, settings.device, seed)
@@ -262,9 +263,10 @@ def hold_trial(
     num_rows = sum(min(count, settings.device.max_examples) for count in counts.values())
     examples = folder / "examples"
     with hold_store(examples, example_fields(cloud.manifest.dim, settings.device), num_rows) as store:
-        for source, people in ((clients, taking_part), (earlier, judges)):
-            for user_id, own in source.build(people):
-                store.add(user_id, to_fields(own))
+        built = chain(clients.build(taking_part), earlier.build(judges))
+        for number, (user_id, own) in enumerate(built, start=1):
+            store.add(user_id, to_fields(own))
+            progress.advance(number)
         judged = [store.extent(log.user_id) for log in logs]
         vectors = write_table(examples / "vectors.bin", cloud.vectors)
         with run_worker(folder / "worker.log", rounds.worker_start_s) as worker:

@@ -38,10 +38,8 @@ export function showRounds(panel, runs, chosen = 0) {
 function tiles(run) {
   const { rounds } = run;
   const clients = rounds.reduce((sum, round) => sum + (round.num_clients ?? 0), 0);
-  const down = (round) => round.bytes_down ?? run.bytes_down;
-  const up = (round) => round.bytes_up ?? run.bytes_up;
   const last = rounds.at(-1);
-  const moved = rounds.reduce((sum, round) => sum + (round.num_clients ?? 0) * (down(round) + up(round)), 0);
+  const moved = rounds.reduce((sum, round) => sum + (round.num_clients ?? 0) * (round.bytes_down + round.bytes_up), 0);
   const speeds = rounds.map((round) => round.clients_per_s).filter(Number.isFinite).sort((a, b) => a - b);
   const change = last.ndcg_at_10 - rounds[0].ndcg_at_10;
   return element(
@@ -50,7 +48,7 @@ function tiles(run) {
     tile("NDCG@10, last round", number(last.ndcg_at_10, 4), `${change >= 0 ? "+" : "−"}${number(Math.abs(change), 4)} since the first`),
     tile("Updates", number(clients), `in ${rounds.length} ${rounds.length === 1 ? "round" : "rounds"}`),
     tile("Clients per second", number(speeds[Math.floor(speeds.length / 2)], 1), "median round"),
-    tile("Bytes a client", `${bytes(down(last))} ↓ ${bytes(up(last))} ↑`, down(last) === null ? "the bundle is gone" : `${bytes(moved)} in all`),
+    tile("Bytes a client", `${bytes(last.bytes_down)} ↓ ${bytes(last.bytes_up)} ↑`, Number.isFinite(moved) ? `${bytes(moved)} in all` : "an earlier version did not note them"),
     last.epsilon === undefined ? null : tile("Epsilon", number(last.epsilon, 2), "spent so far"),
   );
 }

@@ -124,6 +124,8 @@ def test_the_report_tells_every_round_and_both_arms(copies, report):
     assert report["arms"]["after"]["ndcg_at_10"]["mean"] == pytest.approx(report["rounds"][-1]["ndcg_at_10"])
     assert report["num_validation_users"] == 10
     assert report["bytes_up"] == report["bytes_down"] + 4
+    noted = {(one["bytes_up"], one["bytes_down"]) for one in report["rounds"]}
+    assert noted == {(report["bytes_up"], report["bytes_down"])}
     lines = (copies[0].federated / report["run"] / "rounds.jsonl").read_text().splitlines()
     assert [json.loads(line) for line in lines] == report["rounds"]
 

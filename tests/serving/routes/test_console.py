@@ -9,7 +9,6 @@ from fastapi.testclient import TestClient
 
 import serving.console
 from recsys.cascade.rooms import RoomSchedule
-from recsys.contracts.bundle import DEVICE_WEIGHTS_FILE
 from recsys.storage.registry import BundleRegistry
 from recsys.storage.session_store import SQLiteSessionStore
 from recsys.storage.workspace import Workspace
@@ -107,29 +106,26 @@ def test_more_than_200_titles_at_once_are_refused(client: TestClient) -> None:
     problem_of(client.get("/console/api/items", params={"id": ["i"] * 201}), 422)
 
 
-def test_rounds_are_read_with_the_bytes_of_their_tower(own_workspace: Workspace) -> None:
-    bundle = BundleRegistry(own_workspace).current()
-    run = own_workspace.federated / f"{bundle.manifest.version}-0123abcd"
-    run.mkdir(parents=True)
-    line = {"round_number": 1, "num_clients": 9, "ndcg_at_10": 0.25, "clients_per_s": 50.0, "user_ids": ["secret"]}
-    (run / "rounds.jsonl").write_text(json.dumps(line) + "\n" + json.dumps(line | {"epsilon": 1.5}) + "\n{broken\n")
-    with np.load(bundle.path(DEVICE_WEIGHTS_FILE)) as weights:
-        num_weights = sum(weights[name].size for name in weights.files)
-    with start(own_workspace) as client:
-        (found,) = client.get("/console/api/rounds").json()
-    assert found["base_version"] == bundle.manifest.version
-    assert (found["bytes_down"], found["bytes_up"]) == (4 * num_weights, 4 * num_weights + 4)
-    shown = {name: value for name, value in line.items() if name != "user_ids"}
-    assert found["rounds"] == [shown, shown | {"epsilon": 1.5}]
-
-
-def test_rounds_of_a_bundle_that_is_gone_have_no_bytes(own_workspace: Workspace) -> None:
+def test_rounds_are_read_with_figures_of_cohorts_alone_up_to_a_line_that_is_broken(own_workspace: Workspace) -> None:
     run = own_workspace.federated / "0099-000000000000-0123abcd"
     run.mkdir(parents=True)
-    (run / "rounds.jsonl").write_text('{"round_number": 1}\n[]\n')
+    line = {"round_number": 1, "num_clients": 9, "ndcg_at_10": 0.25, "bytes_down": 40, "bytes_up": 12}
+    later = line | {"epsilon": 1.5}
+    texts = (json.dumps(line | {"user_ids": ["secret"]}), json.dumps(later), "{broken", json.dumps(line))
+    (run / "rounds.jsonl").write_text("\n".join(texts))
     with start(own_workspace) as client:
         (found,) = client.get("/console/api/rounds").json()
-    assert (found["bytes_down"], found["bytes_up"], len(found["rounds"])) == (None, None, 1)
+    assert found == {"name": run.name, "base_version": "0099-000000000000", "rounds": [line, later]}
+
+
+def test_a_run_without_a_finished_round_is_not_shown(own_workspace: Workspace) -> None:
+    for name, text in (("0001-000000000000-0a", "[]\n"), ("0002-000000000000-0b", '{"round_number": 1}\n[]\n')):
+        run = own_workspace.federated / name
+        run.mkdir(parents=True)
+        (run / "rounds.jsonl").write_text(text)
+    with start(own_workspace) as client:
+        (found,) = client.get("/console/api/rounds").json()
+    assert found["rounds"] == [{"round_number": 1}]
 
 
 def test_bundles_tell_what_is_served_what_is_damaged_and_what_was_swapped(own_workspace: Workspace) -> None:
