@@ -67,7 +67,7 @@ class RoundSettings(Settings):
 
 
 class WorkersSettings(Settings):
-    """Where rounds are computed, if not in a worker of the command's own; nothing of it changes what they give."""
+    """Where rounds are computed, if not in a worker of the command's own; it changes last bits at most."""
 
     addresses: tuple[str, ...] = ()
     """`host:port` of each worker."""
