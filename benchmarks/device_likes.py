@@ -3,13 +3,16 @@
 Of what is known of a person, the cloud learns without the latest fourth (`protocols.like_or_dislike.conceal`); on these
 private judgements the rounds train. An example is a like and the videos that the same person saw in that time and
 disliked: impressions as negatives. What the tower is given is what any device has: vectors, the cloud's score, its own
-query vector and its latest likes.
+query vector and its latest likes. A third arm has a number of each video beside that, learned in rounds too: what one
+person's likes say of a video then reaches the others.
 """
 
 from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,10 +32,14 @@ from recsys.contracts.bundle import DEVICE_TRAINING_FILE
 from recsys.progress import Progress
 from recsys.storage.workspace import Workspace
 
-WITHOUT_PRIVATE, DEVICE = "without_private", "device"
+WITHOUT_PRIVATE, DEVICE, DEVICE_ITEMS = "without_private", "device", "device_items"
+CONSENTED_LIKES, PRIVATE_LIKES = "liked_before_consented", "liked_before_private"
 LABELS: Final = {
+    CONSENTED_LIKES: "liked before by anybody, without what is private",
+    PRIVATE_LIKES: "liked before by anybody, in what is private alone",
     WITHOUT_PRIVATE: "Tandem ranker without what is private, asked with the query vector",
     DEVICE: "the same, re-ranked by the global tower on the device",
+    DEVICE_ITEMS: "the same, by a tower with a bias of each video (FedSubAvg)",
 }
 _MAX_NEGATIVES: Final = 99
 _NOTHING: Final = np.zeros(0, np.int32)
@@ -59,13 +66,29 @@ def run_device(
     bundle, cloud_s = train_bundle(concealed, workspace, settings, seed, progress)
     people = _People(concealed, CloudModel.load(bundle), concealed.tested & ~task.tested)
     start = time.perf_counter()
-    model, facts = _train(people, device, workspace.root / "bench", seed, progress)
+    towers, facts = _train(people, device, workspace.root / "bench", seed, progress)
     trained_s = time.perf_counter() - start
-    scores = _score(task, people, Reranker(model, "infer"))
+    private = replace(concealed, tested=~people.private_rows)
+    scores = {
+        CONSENTED_LIKES: _ask_likes(task, concealed),
+        PRIVATE_LIKES: _ask_likes(task, private),
+        **_score(task, people, towers),
+    }
     asked_s = time.perf_counter() - start - trained_s
     facts |= {"bundle_version": bundle.manifest.version}
-    costs = {WITHOUT_PRIVATE: cloud_s, DEVICE: cloud_s + trained_s}
-    return {name: Run(scores[row], costs[name], asked_s, facts) for row, name in enumerate(LABELS)}
+    learned_s = {WITHOUT_PRIVATE: cloud_s, **dict.fromkeys((DEVICE, DEVICE_ITEMS), cloud_s + trained_s)}
+    return {
+        name: Run(own, learned_s.get(name, 0.0), asked_s, facts if name in learned_s else {})
+        for name, own in scores.items()
+    }
+
+
+@dataclass(frozen=True)
+class _Tower:
+    """A tower as a device has it, and what it adds to the score of each item, `[num_items + 1]` float32."""
+
+    reranker: Reranker
+    item_bias: Float32Array
 
 
 class _People:
@@ -74,7 +97,7 @@ class _People:
     def __init__(self, concealed: Judgements, cloud: CloudModel, private: BoolArray) -> None:
         self.cloud = cloud
         self._task = concealed
-        self._private = private
+        self.private_rows = private
         self._consented = known_histories(concealed, cloud)
         self.indexes: Int32Array = cloud.catalogue.index_of(concealed.item_ids)[concealed.items]
 
@@ -83,12 +106,12 @@ class _People:
 
     def private(self, user: int, liked: bool) -> Int32Array:
         """Items that somebody liked in private (or disliked), in the order of time."""
-        rows = self._private & (self._task.users == user) & (self._task.liked == liked)
+        rows = self.private_rows & (self._task.users == user) & (self._task.liked == liked)
         return self.indexes[rows]
 
     def choices(self) -> dict[str, list[Choice]]:
         """Private likes, each before the private dislikes of the same person; people without either are left out."""
-        users = np.unique(self._task.users[self._private]).tolist()
+        users = np.unique(self._task.users[self.private_rows]).tolist()
         made = {self._task.user_ids[user]: self._choose(user) for user in users}
         return {user_id: choices for user_id, choices in made.items() if choices}
 
@@ -114,14 +137,16 @@ class _People:
 
 def _train(
     people: _People, settings: FederatedSettings, folder: Path, seed: int, progress: Progress
-) -> tuple[bytes, dict[str, Any]]:
-    """Returns the tower as a device has it, and what its rounds came to."""
-    from federated.simulation.given import train_on_choices  # TensorFlow Federated, and only here
+) -> tuple[list[_Tower], dict[str, Any]]:
+    """Returns the towers of both arms as a device has them, and what the rounds came to."""
+    from federated.simulation.given import train_on_choices, train_rows_on_choices  # TFF, and only here
     from recsys.models.device_export import export_device_files
 
-    choices = people.choices()
+    choices, vectors = people.choices(), people.cloud.vectors
     try:
-        tower, rounds = train_on_choices(choices, people.cloud.vectors, settings, folder, seed, progress)
+        tower, rounds = train_on_choices(choices, vectors, settings, folder, seed, progress)
+        progress.stage("P6: the device, with a bias of each video")
+        with_bias, item_bias = train_rows_on_choices(choices, vectors, settings, folder, seed)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     facts = {
@@ -129,20 +154,29 @@ def _train(
         "num_examples": sum(len(own) for own in choices.values()),
         "rounds": [{"loss": one.loss, "ndcg_at_10": one.ndcg_at_10} for one in rounds],
     }
-    return export_device_files(tower, settings.device)[DEVICE_TRAINING_FILE], facts
+    models = [export_device_files(one, settings.device)[DEVICE_TRAINING_FILE] for one in (tower, with_bias)]
+    biases = (np.zeros_like(item_bias), item_bias)
+    return [_Tower(Reranker(model, "infer"), bias) for model, bias in zip(models, biases, strict=True)], facts
 
 
-def _score(task: Judgements, people: _People, tower: Reranker) -> Float32Array:
-    """`[2, num_tested]` float32: the cloud's scores, and the tower's."""
+def _ask_likes(task: Judgements, known: Judgements) -> Float32Array:
+    """`[num_tested]` float32: whether anybody liked the video of each tested row in what is known."""
+    return (known.known_likes > 0)[task.items[task.tested]].astype(np.float32)
+
+
+def _score(task: Judgements, people: _People, towers: Sequence[_Tower]) -> dict[str, Float32Array]:
+    """The cloud's scores and those of both towers, `[num_tested]` float32 each."""
     users, indexes = task.users[task.tested], people.indexes[task.tested]
     vectors = people.cloud.vectors
-    scores = np.zeros((len(LABELS), len(users)), np.float32)
+    scores = np.zeros((1 + len(towers), len(users)), np.float32)
     for user in np.unique(users):
         rows = np.flatnonzero(users == user)
         videos, places = np.unique(indexes[rows], return_inverse=True)
         history = np.concatenate([people.consented(user), people.private(user, True)])
         query, cloud_scores = people.judge(user, history, videos)
-        recent = vectors[history[-tower.history_length :]]
         scores[0, rows] = cloud_scores[places]
-        scores[1, rows] = tower.rerank(vectors[videos], cloud_scores, query, recent)[places]
-    return scores
+        for row, tower in enumerate(towers, start=1):
+            recent = vectors[history[-tower.reranker.history_length :]]
+            own = tower.reranker.rerank(vectors[videos], cloud_scores, query, recent) + tower.item_bias[videos]
+            scores[row, rows] = own[places]
+    return dict(zip((WITHOUT_PRIVATE, DEVICE, DEVICE_ITEMS), scores, strict=True))

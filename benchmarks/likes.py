@@ -61,7 +61,7 @@ def compare_likes(
       settings: Of Tandem's pipelines.
       seeds: Of Tandem's training; the first also resamples the intervals.
       progress: A listener.
-      device: Of the device and its rounds, for two arms more (`device_likes`); none where it is None.
+      device: Of the device and its rounds, for five arms more (`device_likes`); none where it is None.
 
     Raises:
       TandemError: As Tandem's pipelines and rounds raise it.
@@ -126,7 +126,7 @@ def _measure(task: Judgements, runs: Mapping[str, Sequence[Run]], rows: BoolArra
     }
     group = measure_group(values, (REFERENCE,), seed)
     if DEVICE in values:
-        beside = {name: values[name] for name in (WITHOUT_PRIVATE, DEVICE)}
+        beside = {name: values[name] for name in LABELS}
         group.differences.update(measure_group(beside, (WITHOUT_PRIVATE,), seed).differences)
     counts = np.unique(users, return_counts=True)[1]
     for name, of_arm in runs.items():

@@ -12,10 +12,11 @@ from federated.simulation.algorithms.registry import build_process
 from federated.simulation.checkpoint import RoundMetrics, RunFolder
 from federated.simulation.clients import GivenChoices
 from federated.simulation.cohort import hold_out
-from federated.simulation.packed.device_tower import PackedDeviceTower, example_fields
+from federated.simulation.packed.device_tower import PackedDeviceTower, example_fields, to_fields
 from federated.simulation.packed.robust import build_treatment
 from federated.simulation.packed.store import hold_store, write_table
 from federated.simulation.rounds import Federation
+from federated.simulation.rows import train_rows
 from federated.simulation.validation import Validation
 from federated.simulation.worker import run_worker
 from recsys.config.federated import FederatedSettings
@@ -64,3 +65,40 @@ def train_on_choices(
         federation = Federation(process, settings, seed, people, clients, store, validation, RunFolder(folder))
         with run_worker(folder / "worker.log", rounds.worker_start_s) as worker:
             return tower, federation.run(tower, worker, progress)
+
+
+def train_rows_on_choices(
+    choices: Mapping[str, Sequence[Choice]],
+    vectors: Float32Array,
+    settings: FederatedSettings,
+    folder: Path,
+    seed: int,
+) -> tuple[tf.keras.Model, Float32Array]:
+    """Trains a new device tower and a bias of each item, with the correction of their heat (`rows`).
+
+    Nobody judges these rounds, and everybody takes part.
+
+    Args:
+      choices: As of `train_on_choices`.
+      vectors: As above.
+      settings: As above; of algorithms it is FedSubAvg.
+      folder: For examples, which are gone afterwards.
+      seed: Of cohorts and of the candidates in examples.
+
+    Returns:
+      The tower, and `[num_items + 1]` float32, to be added to its scores.
+
+    Raises:
+      FederationError: If the worker does not start or dies.
+      WorkspaceError: If the disk is full.
+    """
+    device, dim = settings.device, vectors.shape[1]
+    num_rows = sum(min(len(own), device.max_examples) for own in choices.values())
+    tower = build_device_tower(dim, device)
+    examples = folder / "examples"
+    with hold_store(examples, example_fields(dim, device), num_rows) as store:
+        table = write_table(examples / "vectors.bin", vectors)
+        built = GivenChoices(choices, dim, device, seed).build(sorted(choices))
+        extents = {user_id: store.add(user_id, to_fields(own)) for user_id, own in built}
+        with run_worker(folder / "worker.log", settings.rounds.worker_start_s) as worker:
+            return tower, train_rows(tower, table, store, extents, settings, worker, seed, is_heated=True)

@@ -21,29 +21,28 @@ import tensorflow_federated as tff
 
 from federated.simulation import model
 from federated.simulation.algorithms.fed_recon import reconstruct_with
-from federated.simulation.algorithms.fed_sub_avg import build_fed_sub_avg, count_heat
 from federated.simulation.algorithms.registry import build_training, compose_algorithm, local_weights
 from federated.simulation.checkpoint import RunFolder
 from federated.simulation.clients import Clients
 from federated.simulation.cohort import hold_out, sample_cohort
 from federated.simulation.execution import execute_on
-from federated.simulation.packed.cohort import cut_cohort, to_dataset
 from federated.simulation.packed.device_tower import PackedDeviceTower, example_fields, to_fields
 from federated.simulation.packed.encodings import FLOAT_BYTES, count_upload_bytes
 from federated.simulation.packed.poison import poison
 from federated.simulation.packed.private import build_mechanism
 from federated.simulation.packed.robust import build_treatment
-from federated.simulation.packed.store import Column, ExampleStore, Extent, hold_store, read_column, write_table
+from federated.simulation.packed.store import Column, ExampleStore, Extent, hold_store, write_table
 from federated.simulation.population import Population
 from federated.simulation.privacy import plan_rounds
 from federated.simulation.rounds import Federation
+from federated.simulation.rows import train_rows
 from federated.simulation.stock import build_stock_process
 from federated.simulation.validation import Validation
 from federated.simulation.views import View, split_weights
 from federated.simulation.worker import Worker, run_worker
 from recsys.cascade.cloud import CloudModel
 from recsys.config.federated import FederatedSettings
-from recsys.contracts.arrays import Float32Array, Float64Array
+from recsys.contracts.arrays import Float64Array
 from recsys.models.device_tower import build_device_tower
 from recsys.progress import Progress
 from recsys.storage.registry import Bundle
@@ -142,7 +141,11 @@ class Trial:
         elif arm.kind == "packed":
             self._run_rounds(name, arm, tower, progress)
         elif arm.kind != "none":
-            item_bias = self._run_rows(arm, tower)
+            extents = {user_id: self.store.extent(user_id) for user_id in self.counts}
+            is_heated = arm.kind == "heated_rows"
+            item_bias = train_rows(
+                tower, self.vectors, self.store, extents, arm.settings, self.worker, self.seed, is_heated=is_heated
+            )
         seconds = time.perf_counter() - began
         shapes = [tuple(weight.shape.as_list()) for weight in tower.trainable_weights]
         shapes += [] if item_bias is None else [item_bias.shape]
@@ -186,28 +189,6 @@ class Trial:
                 datasets = [model.to_dataset(examples, device) for examples in self.clients.examples(cohort)]
                 state = process.next(state, datasets).state
             return [np.asarray(weight) for weight in process.get_model_weights(state).trainable]
-
-    def _run_rows(self, arm: Arm, tower: tf.keras.Model) -> Float32Array:
-        """Trains the tower, and beside it a bias of each item, which is returned."""
-        settings, num_rows = arm.settings, len(self.cloud.vectors)
-        packed = PackedDeviceTower(self.vectors, settings.device, has_item_bias=True)
-        training = build_training(packed, self.store.columns, settings)
-        extents = {user_id: self.store.extent(user_id) for user_id in self.counts}
-        candidates = read_column(self.store.columns["candidates"])
-        heat = count_heat((candidates[one.start : one.start + one.count] for one in extents.values()), num_rows)
-        heats = {len(packed.weight_shapes) - 1: heat} if arm.kind == "heated_rows" else {}
-        process = build_fed_sub_avg(training, settings.rounds, heats, len(extents))
-        start = [*(weight.numpy() for weight in tower.trainable_weights), np.zeros(num_rows, np.float32)]
-        given = tff.learning.models.ModelWeights(trainable=start, non_trainable=[])
-        with execute_on(self.worker):
-            state = process.set_model_weights(process.initialize(), given)
-            for number in range(1, settings.rounds.num_rounds + 1):
-                cohort = sample_cohort(extents, settings.rounds.clients_per_round, self.seed, number)
-                packs = cut_cohort({one: extents[one] for one in cohort}, settings.rounds.users_per_pack)
-                state = process.next(state, [to_dataset(pack) for pack in packs]).state
-            *weights, item_bias = (np.asarray(weight) for weight in process.get_model_weights(state).trainable)
-        restore(tower, weights)
-        return item_bias
 
     def _judge(self, arm: Arm, tower: tf.keras.Model) -> Float64Array:
         places = [place for place, extent in enumerate(self.judged) if extent.count]

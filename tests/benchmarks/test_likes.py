@@ -140,14 +140,19 @@ def with_device(folder: Path, comparison: Comparison) -> Comparison:
 
 def test_the_device_stands_beside_the_cloud_whose_order_it_changes(with_device: Comparison) -> None:
     result = json.loads(json.dumps(with_device.to_json(), allow_nan=False))
-    assert list(result["arms"])[-2:] == ["without_private", "device"]
+    assert list(result["arms"])[-3:] == ["without_private", "device", "device_items"]
     group = result["groups"]["all"]
-    assert {"device-without_private", "device-liked_before"} <= set(group["differences"])
-    assert 0 < group["arms"]["device"]["user_auc"]["mean"] < 1
-    assert group["extras"]["device"] != group["extras"]["without_private"]
+    for arm in ("device", "device_items"):
+        assert {f"{arm}-without_private", f"{arm}-liked_before"} <= set(group["differences"])
+        assert 0 < group["arms"][arm]["user_auc"]["mean"] < 1
+        assert group["extras"][arm] != group["extras"]["without_private"]
+    assert group["extras"]["device"] != group["extras"]["device_items"]
     assert result["federated_settings"]["rounds"]["num_rounds"] == 2
     (facts,) = result["arms"]["device"]["runs"]
     assert len(facts["rounds"]) == 2
+    # Every video was liked by somebody in either part, which then tells nothing.
+    for part in ("consented", "private"):
+        assert group["arms"][f"liked_before_{part}"]["user_auc"]["mean"] == 0.5
 
 
 def test_a_private_like_is_an_example_where_the_same_person_disliked_something_in_private(
