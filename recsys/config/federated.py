@@ -143,16 +143,18 @@ class StrictTowerSettings(Settings):
     num_heads: int = Field(4, ge=1)
     head_dim: int = Field(16, ge=1)
     num_negatives: int = Field(100, ge=1)
-    num_rounds: int = Field(100, ge=1)
+    num_rounds: int = Field(60, ge=1)
     devices_per_round: int = Field(600, ge=1)
     local_epochs: int = Field(1, ge=1)
     learning_rate: float = Field(0.5, gt=0)
     clip_norm: float = Field(0.0, ge=0)
-    adaptive_learning_rate: float = Field(0.01, gt=0)
+    adaptive_learning_rate: float = Field(0.02, gt=0)
+    steady_share: float = Field(0.5, ge=0, lt=1)
+    """Share of the rounds before the server's rate begins to fall."""
     adaptive_momentum: float = Field(0.9, ge=0, lt=1)
     adaptive_decay: float = Field(0.99, gt=0, lt=1)
     adaptive_floor: float = Field(0.0001, gt=0)
-    blend_weight: float = Field(0.5, ge=0)
+    blend_weight: float = Field(2.0, ge=0)
     """What the tower's scores count beside the blend's, both standardised."""
     users_per_pack: int = Field(100, ge=1)
 
