@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -18,10 +18,11 @@ import numpy as np
 from benchmarks.arms import ARMS
 from benchmarks.comparison import ArmTimes, Comparison, Group
 from benchmarks.evaluation import Score, measure, rank_targets
-from benchmarks.task import Requests, Task
+from benchmarks.strict_tower import TOWER_PAIRS, TOWERS, add_tower, ask_devices, learn_on_top, tower_scores
+from benchmarks.task import Task
 from federated.device.retrieval import PrivateRetriever, SharedTables
-from recsys.config.federated import StrictSettings
-from recsys.contracts.arrays import Float32Array, Int32Array, Int64Array
+from recsys.config.federated import StrictSettings, StrictTowerSettings
+from recsys.contracts.arrays import Int32Array, Int64Array
 from recsys.metrics.intervals import compare
 from recsys.progress import Progress
 
@@ -36,7 +37,14 @@ _PARTS: Final = {"strict_transitions": ("items", "transitions"), "strict_blend":
 
 
 def bench_strict(
-    task: Task, folder: Path, settings: StrictSettings, *, dropout: float, seed: int, progress: Progress
+    task: Task,
+    folder: Path,
+    settings: StrictSettings,
+    *,
+    dropout: float,
+    seed: int,
+    progress: Progress,
+    tower: StrictTowerSettings | None = None,
 ) -> dict[str, Any]:
     """Returns figures, differences and costs, JSON-ready (`Comparison.to_json`, and `federation`).
 
@@ -47,11 +55,13 @@ def bench_strict(
       dropout: How likely a device drops out of each round before its upload; it is served all the same.
       seed: Of who drops out, and of the resampling.
       progress: A listener.
+      tower: Of a sequence tower that rounds learn on top; None is without.
 
     Returns:
       In `federation`: `num_devices`, `num_kept` (items), `rounds`, `seconds`, `sums.<part>` (`num_uploads`, `num_cells`
       of the vector, `cells_per_device` that were not 0, `bits_per_cell`, `upload_bytes`, `seconds`,
-      `equals_plain_sum`), and for each strict arm `costs.<arm>.upload_bytes` and `download_bytes`, of one device.
+      `equals_plain_sum`), and for each strict arm `costs.<arm>.upload_bytes` and `download_bytes`, of one device; with
+      a tower also `tower` (`strict_tower.add_tower`).
 
     Raises:
       FederationError: If the worker does not start or dies, or nobody is left.
@@ -68,16 +78,27 @@ def bench_strict(
     started = time.perf_counter()
     try:
         model = federate(cohorts, task.log.num_items, folder, settings, progress)
+        seconds = time.perf_counter() - started
+        towers = None if tower is None else learn_on_top(model, cohorts[1], folder, settings, tower, seed, progress)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    seconds = time.perf_counter() - started
     progress.stage("asking devices")
     for name, score in _strict_scores(task, model.tables, settings).items():
         values[name], times[name] = _judge(task, score, f"{ARMS[STRICT[name]].label}, secure sums", seconds)
+    if towers is not None:
+        spent = seconds + towers.learned.seconds
+        for name, score in tower_scores(task, model.tables, towers, settings).items():
+            values[name], times[name] = _judge(task, score, TOWERS[name], spent)
     comparison = Comparison(
-        _describe(task, settings, dropout, seed), (), times, {"all": _group(values, seed)}, time.perf_counter() - began
+        _describe(task, settings, tower, dropout, seed),
+        (),
+        times,
+        {"all": _group(values, seed)},
+        time.perf_counter() - began,
     )
     federation = _account(model, cohorts, task, settings, seconds)
+    if towers is not None:
+        federation = add_tower(federation, towers, len(cohorts[1]))
     return {**comparison.to_json(), "benchmark": "strict", "federation": federation}
 
 
@@ -110,19 +131,16 @@ def _judge(task: Task, score: Score, label: str, fit_seconds: float) -> tuple[di
 def _strict_scores(task: Task, tables: SharedTables, settings: StrictSettings) -> dict[str, Score]:
     """Each device for itself: it knows its own history and the tables."""
     retriever = PrivateRetriever(tables, settings)
-
-    def ask(one: Callable[[Int32Array], Float32Array]) -> Score:
-        def score(requests: Requests) -> Float32Array:
-            return np.stack([one(task.log.history(user)) for user in requests.users.tolist()])
-
-        return score
-
-    return {"strict_transitions": ask(retriever.follow), "strict_blend": ask(retriever.blend)}
+    return {
+        "strict_transitions": ask_devices(task, retriever.follow),
+        "strict_blend": ask_devices(task, retriever.blend),
+    }
 
 
 def _group(values: Mapping[str, Mapping[str, Any]], seed: int) -> Group:
     """Each strict arm against what it is without federation, and all against the blend."""
     pairs = [*STRICT.items(), *((name, "blend") for name in ("transitions", "strict_transitions"))]
+    pairs += [pair for pair in TOWER_PAIRS if pair[0] in values]
     arms, differences = compare(values, pairs, seed)
     means = {name: {metric: [float(array.mean())] for metric, array in row.items()} for name, row in values.items()}
     return Group(len(next(iter(values["blend"].values()))), arms, differences, means)
@@ -167,11 +185,14 @@ def _add_plainly(name: str, histories: list[Int32Array], kept: Int32Array, setti
     return total
 
 
-def _describe(task: Task, settings: StrictSettings, dropout: float, seed: int) -> dict[str, Any]:
+def _describe(
+    task: Task, settings: StrictSettings, tower: StrictTowerSettings | None, dropout: float, seed: int
+) -> dict[str, Any]:
     return {
         **task.describe(),
         "seeds": [seed],
         "dropout": dropout,
         "baseline_settings": asdict(task.settings),
         "strict_settings": settings.model_dump(mode="json"),
+        "tower_settings": None if tower is None else tower.model_dump(mode="json"),
     }

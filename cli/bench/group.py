@@ -57,6 +57,7 @@ bench.command(
         "tandem bench strict",
         "tandem bench strict --protocol P1 --protocol P4 --json",
         "tandem bench strict --dropout 0.3 --validation",
+        "tandem bench strict --tower",
     )
 )(strict)
 bench.command(epilog=example("tandem bench device", "tandem bench device --users 500 --json"))(device)

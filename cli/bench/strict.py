@@ -26,13 +26,16 @@ def strict(
     validation: Annotated[
         bool, typer.Option("--validation", help="Ask for the validation part, on which settings are chosen.")
     ] = False,
+    tower: Annotated[
+        bool, typer.Option("--tower", help="Also learn a sequence tower by rounds; takes much longer.")
+    ] = False,
     source: SourcePath = None,
     workspace: WorkspacePath = DEFAULT_WORKSPACE,
     seed: Seed = 0,
     config: ConfigPath = None,
     as_json: AsJson = False,
 ) -> None:
-    """Measure retrieval learned from secure sums alone.
+    """Measure retrieval learned from secure sums alone, and with --tower by rounds on top.
 
     No choice leaves its device but in a sum over all devices; beside it the same models with every history known.
     """
@@ -43,13 +46,21 @@ def strict(
         from recsys.config.settings import load_settings
         from recsys.storage.workspace import Workspace
 
-        settings = load_settings(FederatedSettings, config).strict
+        settings = load_settings(FederatedSettings, config)
         place, results, shown = Workspace(workspace), {}, []
         part = "validation" if validation else "test"
         for name in protocol or ["P2"]:
             session.progress.stage(f"reading {name}")
             task, folder = read_task(name, source, part), place.root / "bench" / "strict"
-            result = bench_strict(task, folder, settings, dropout=dropout, seed=seed, progress=session.progress)
+            result = bench_strict(
+                task,
+                folder,
+                settings.strict,
+                dropout=dropout,
+                seed=seed,
+                progress=session.progress,
+                tower=settings.strict_tower if tower else None,
+            )
             path = write_result(place, f"strict-{name}-{part}", result)
             results[name] = {**result, "part": part, "report_json": str(path)}
             shown += tabulate_strict(results[name])
@@ -73,6 +84,8 @@ def tabulate_strict(result: Mapping[str, Any]) -> Iterator[Table]:
     for name, cost in federation["costs"].items():
         costs.add_row(name, *(f"{cost[key] / 1e6:,.2f}" for key in ("upload_bytes", "download_bytes")))
     yield costs
+    if "tower" in federation:
+        yield _tabulate_tower(federation["tower"])
     sums = Table(title=f"Secure sums over {federation['num_devices']:,} devices")
     for heading in (
         "vector",
@@ -97,3 +110,30 @@ def tabulate_strict(result: Mapping[str, Any]) -> Iterator[Table]:
             "bit for bit" if held["equals_plain_sum"] else "NO",
         )
     yield sums
+
+
+def _tabulate_tower(tower: Mapping[str, Any]) -> Table:
+    from rich.table import Table
+
+    table = Table(
+        title="A device in a round of the tower",
+        caption=f"{tower['rounds']:,} rounds, {tower['seconds']:,.0f} s; loss {tower['first_loss']:.3f} to "
+        f"{tower['last_loss']:.3f}",
+    )
+    for heading in (
+        "rounds of a device",
+        "rows touched",
+        "rows",
+        "up masked, MB",
+        "up were rows no secret, MB",
+        "down, MB",
+    ):
+        table.add_column(heading, justify="right")
+    sizes = (tower[name] / 1e6 for name in ("upload_bytes", "submodel_bytes", "download_bytes"))
+    table.add_row(
+        f"{tower['uploads_per_device']:,.1f}",
+        f"{tower['submodel_rows']:,}",
+        f"{tower['rows']:,}",
+        *(f"{size:,.3f}" for size in sizes),
+    )
+    return table

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from federated.device.contribution import keep_items
+from federated.device.sequence import SequenceWeights, score_all
 from recsys.config.federated import StrictSettings
 from recsys.contracts.arrays import Float32Array, Int8Array, Int32Array
 from recsys.features.history import standardise
@@ -93,6 +94,30 @@ class PrivateRetriever:
           history: As above.
         """
         return self._place(history, self._blend)
+
+    def ask(self, history: Int32Array, tower: SequenceWeights) -> Float32Array:
+        """Returns `[num_items]` float32: what a sequence tower asks for.
+
+        Args:
+          history: As above.
+          tower: Over the items that are kept.
+        """
+        return self._place(history, lambda places: score_all(tower, places[places >= 0]))
+
+    def blend_with(self, history: Int32Array, tower: SequenceWeights, weight: float) -> Float32Array:
+        """Returns `[num_items]` float32: the blend, and so much of the tower, both standardised.
+
+        Args:
+          history: As above.
+          tower: As above.
+          weight: Of the tower.
+        """
+
+        def score(places: Int32Array) -> Float32Array:
+            asked = standardise(score_all(tower, places[places >= 0]))
+            return standardise(self._blend(places)) + np.float32(weight) * asked
+
+        return self._place(history, score)
 
     def _follow(self, history: Int32Array) -> Float32Array:
         return self._tables.follows.vote(*_weigh(history, 0.0, self._settings.half_life))

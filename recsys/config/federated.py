@@ -176,8 +176,33 @@ class StrictSettings(Settings):
     worker_start_s: float = Field(60.0, gt=0)
 
 
+class StrictTowerSettings(Settings):
+    """A sequence tower that rounds learn over the items of strict federation."""
+
+    dim: int = Field(48, ge=2)
+    """Numbers of an item's row."""
+    history_length: int = Field(30, ge=1)
+    num_heads: int = Field(4, ge=1)
+    head_dim: int = Field(16, ge=1)
+    num_negatives: int = Field(100, ge=1)
+    num_rounds: int = Field(60, ge=1)
+    devices_per_round: int = Field(600, ge=1)
+    local_epochs: int = Field(1, ge=1)
+    learning_rate: float = Field(0.5, gt=0)
+    clip_norm: float = Field(0.0, ge=0)
+    adaptive_learning_rate: float = Field(0.02, gt=0)
+    steady_share: float = Field(0.5, ge=0, lt=1)
+    """Share of the rounds before the server's rate begins to fall."""
+    adaptive_momentum: float = Field(0.9, ge=0, lt=1)
+    adaptive_decay: float = Field(0.99, gt=0, lt=1)
+    adaptive_floor: float = Field(0.0001, gt=0)
+    blend_weight: float = Field(2.0, ge=0)
+    """What the tower's scores count beside the blend's, both standardised."""
+    users_per_pack: int = Field(100, ge=1)
+
+
 class FederatedSettings(Settings):
-    """Everything that `tandem federate` can be told, and in `strict` what `tandem bench strict` can be."""
+    """Everything that `tandem federate` can be told, and what `tandem bench strict` can in `strict…`."""
 
     device: DeviceSettings = DeviceSettings()
     personal: PersonalSettings = PersonalSettings()
@@ -189,3 +214,4 @@ class FederatedSettings(Settings):
     privacy: PrivacySettings = PrivacySettings()
     release: ReleaseSettings = ReleaseSettings()
     strict: StrictSettings = StrictSettings()
+    strict_tower: StrictTowerSettings = StrictTowerSettings()

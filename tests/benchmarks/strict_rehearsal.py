@@ -12,11 +12,14 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.strict import bench_strict
-from recsys.config.federated import StrictSettings
+from recsys.config.federated import StrictSettings, StrictTowerSettings
 from recsys.progress import Silent
 from tests.benchmarks.tasks import make_task
 
 NUM_ITEMS, NUM_USERS = 12, 30
+TOWER = StrictTowerSettings(
+    dim=4, history_length=3, num_heads=2, head_dim=2, num_negatives=3, num_rounds=2, devices_per_round=5
+)
 
 
 def main(folder: Path, dropout: float) -> None:
@@ -27,7 +30,13 @@ def main(folder: Path, dropout: float) -> None:
     ]
     task = make_task(histories, NUM_ITEMS)
     result = bench_strict(
-        task, folder / "sums", StrictSettings(min_devices=1), dropout=dropout, seed=1, progress=Silent()
+        task,
+        folder / "sums",
+        StrictSettings(min_devices=1),
+        dropout=dropout,
+        seed=1,
+        progress=Silent(),
+        tower=TOWER,
     )
     json.dump({**result, "left": (folder / "sums").exists()}, sys.stdout)
 

@@ -26,7 +26,7 @@ import tensorflow_federated as tff
 from federated.simulation.packed.parts import Composer, compose
 from federated.simulation.packed.training import LocalTraining
 from recsys.config.federated import RoundSettings
-from recsys.contracts.arrays import Float32Array, Int32Array, Int64Array
+from recsys.contracts.arrays import Float32Array, Float64Array, Int32Array, Int64Array
 
 
 def build_fed_sub_avg(
@@ -62,9 +62,10 @@ def count_heat(involved: Iterable[Int32Array], num_rows: int) -> Int64Array:
     return heat
 
 
-def correct(heat: Int64Array, num_people: int) -> Float32Array:
+def correct(heat: Int64Array | Float64Array, num_people: int) -> Float32Array:
     """Returns what each row's mean update is multiplied with, `[num_rows]` float32."""
-    return (num_people / np.maximum(heat, 1)).astype(np.float32)
+    factors: Float32Array = (num_people / np.maximum(heat, 1)).astype(np.float32)
+    return factors
 
 
 class HeatCorrected(tff.learning.optimizers.Optimizer):

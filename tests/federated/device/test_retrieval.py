@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from federated.device.retrieval import PrivateRetriever, SharedTables, pack_table
+from federated.device.sequence import SequenceWeights
 from recsys.config.federated import StrictSettings
 from recsys.features.history import standardise
 
@@ -57,8 +58,38 @@ def test_items_that_are_too_rare_stand_last_by_popularity():
     np.testing.assert_allclose(scores[[0, 2]], [63.5 - 1 / 4, 63.5 - 1 / 3])
 
 
+def make_tower():
+    """It asks for what is like the last choice: item 0 and item 1 are, item 2 is the opposite."""
+    return SequenceWeights(
+        rows=np.float32([[1, 1], [1, 0.5], [-1, -1]]),
+        biases=np.zeros(3, np.float32),
+        queries=np.zeros((1, 2, 1), np.float32),
+        keys=np.zeros((1, 2, 1), np.float32),
+        values=np.eye(2, dtype=np.float32)[None],
+        recency=np.zeros((1, 1), np.float32),
+        hidden=np.zeros((2, 1), np.float32),
+        hidden_biases=np.zeros(1, np.float32),
+        output=np.zeros((1, 2), np.float32),
+        sharpness=np.float32(0),
+    )
+
+
+def test_a_tower_is_asked_by_places_of_what_is_kept():
+    # Items 1, 3 and 4 are places 0, 1 and 2; items 0 and 2 are rare, and stand last. The last common choice is item 1.
+    scores = make_retriever(1, 3, 4).ask(items(4, 1, 2), make_tower())
+    np.testing.assert_allclose(scores[[1, 3, 4]], [2, 1.5, -2], rtol=1e-5)
+    np.testing.assert_allclose(scores[[0, 2]], [-2 - 1 / 4, -2 - 1 / 3], rtol=1e-5)
+
+
+def test_the_blend_and_so_much_of_a_tower_add_up_both_standardised(retriever):
+    history = items(1, 0)
+    expected = standardise(retriever.blend(history)) + 0.7 * standardise(np.float32([2, 1.5, -2]))
+    np.testing.assert_allclose(retriever.blend_with(history, make_tower(), 0.7), expected, rtol=1e-4)
+
+
 def test_a_history_of_rare_items_alone_is_as_none():
     assert make_retriever(1, 3, 4).blend(items(0, 2)).tolist() == [3, 1, 2, 0, 0]
+    assert make_retriever(1, 3, 4).ask(items(0, 2), make_tower()).tolist() == [3, 1, 2, 0, 0]
 
 
 def test_a_table_in_bytes_is_off_by_half_a_scale_at_most():
