@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -18,7 +18,7 @@ import numpy as np
 from benchmarks.arms import ARMS
 from benchmarks.comparison import ArmTimes, Comparison, Group
 from benchmarks.evaluation import Score, measure, rank_targets
-from benchmarks.strict_tower import TOWER_PAIRS, TOWERS, add_tower, ask_devices, learn_on_top, tower_scores
+from benchmarks.strict_tower import TOWER_PAIRS, TOWERS, Towers, add_tower, ask_devices, learn_on_top, tower_scores
 from benchmarks.task import Task
 from federated.device.retrieval import PrivateRetriever, SharedTables
 from recsys.config.federated import StrictSettings, StrictTowerSettings
@@ -83,12 +83,8 @@ def bench_strict(
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     progress.stage("asking devices")
-    for name, score in _strict_scores(task, model.tables, settings).items():
-        values[name], times[name] = _judge(task, score, f"{ARMS[STRICT[name]].label}, secure sums", seconds)
-    if towers is not None:
-        spent = seconds + towers.learned.seconds
-        for name, score in tower_scores(task, model.tables, towers, settings).items():
-            values[name], times[name] = _judge(task, score, TOWERS[name], spent)
+    for name, judged in _judge_strict(task, model.tables, towers, settings, seconds):
+        values[name], times[name] = judged
     comparison = Comparison(
         _describe(task, settings, tower, dropout, seed),
         (),
@@ -126,6 +122,17 @@ def _judge(task: Task, score: Score, label: str, fit_seconds: float) -> tuple[di
     began = time.perf_counter()
     values = measure(task.requests, rank_targets(score, task.log, task.requests))
     return values, ArmTimes(label, round(fit_seconds, 3), round(time.perf_counter() - began, 3), [{}])
+
+
+def _judge_strict(
+    task: Task, tables: SharedTables, towers: Towers | None, settings: StrictSettings, seconds: float
+) -> Iterator[tuple[str, tuple[dict[str, Any], ArmTimes]]]:
+    """Each strict arm by name."""
+    for name, score in _strict_scores(task, tables, settings).items():
+        yield name, _judge(task, score, f"{ARMS[STRICT[name]].label}, secure sums", seconds)
+    if towers is not None:
+        for name, score in tower_scores(task, tables, towers, settings).items():
+            yield name, _judge(task, score, TOWERS[name], seconds + towers.learned.seconds)
 
 
 def _strict_scores(task: Task, tables: SharedTables, settings: StrictSettings) -> dict[str, Score]:

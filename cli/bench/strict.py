@@ -49,18 +49,12 @@ def strict(
         settings = load_settings(FederatedSettings, config)
         place, results, shown = Workspace(workspace), {}, []
         part = "validation" if validation else "test"
+        learned = settings.strict_tower if tower else None
+        options = {"dropout": dropout, "seed": seed, "progress": session.progress, "tower": learned}
         for name in protocol or ["P2"]:
             session.progress.stage(f"reading {name}")
             task, folder = read_task(name, source, part), place.root / "bench" / "strict"
-            result = bench_strict(
-                task,
-                folder,
-                settings.strict,
-                dropout=dropout,
-                seed=seed,
-                progress=session.progress,
-                tower=settings.strict_tower if tower else None,
-            )
+            result = bench_strict(task, folder, settings.strict, **options)
             path = write_result(place, f"strict-{name}-{part}", result)
             results[name] = {**result, "part": part, "report_json": str(path)}
             shown += tabulate_strict(results[name])
@@ -74,16 +68,8 @@ def tabulate_strict(result: Mapping[str, Any]) -> Iterator[Table]:
     from cli.table import tabulate_arms
 
     federation = result["federation"]
-    kept = f"{federation['num_kept']:,} of {result['num_items']:,} items are common enough"
     yield tabulate_arms(result["groups"]["all"], f"{result['protocol']} {result['title']}, {result['part']}")
-    costs = Table(
-        title="Bytes of one device", caption=f"{federation['rounds']} rounds, {federation['seconds']:,.0f} s; {kept}"
-    )
-    for heading in ("arm", "up, MB", "down, MB"):
-        costs.add_column(heading, justify="left" if heading == "arm" else "right")
-    for name, cost in federation["costs"].items():
-        costs.add_row(name, *(f"{cost[key] / 1e6:,.2f}" for key in ("upload_bytes", "download_bytes")))
-    yield costs
+    yield _tabulate_costs(federation, result["num_items"])
     if "tower" in federation:
         yield _tabulate_tower(federation["tower"])
     sums = Table(title=f"Secure sums over {federation['num_devices']:,} devices")
@@ -137,3 +123,17 @@ def _tabulate_tower(tower: Mapping[str, Any]) -> Table:
         *(f"{size:,.3f}" for size in sizes),
     )
     return table
+
+
+def _tabulate_costs(federation: Mapping[str, Any], num_items: int) -> Table:
+    from rich.table import Table
+
+    kept = f"{federation['num_kept']:,} of {num_items:,} items are common enough"
+    costs = Table(
+        title="Bytes of one device", caption=f"{federation['rounds']} rounds, {federation['seconds']:,.0f} s; {kept}"
+    )
+    for heading in ("arm", "up, MB", "down, MB"):
+        costs.add_column(heading, justify="left" if heading == "arm" else "right")
+    for name, cost in federation["costs"].items():
+        costs.add_row(name, *(f"{cost[key] / 1e6:,.2f}" for key in ("upload_bytes", "download_bytes")))
+    return costs
