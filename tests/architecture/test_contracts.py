@@ -24,6 +24,7 @@ PLANTS = {
     "settings": ("recsys/contracts/events.py", "import pydantic", "recsys.contracts.events -> pydantic"),
     "keys": ("recsys/exchange/uplink.py", "import cryptography", "recsys.exchange.uplink -> cryptography"),
     "redis": ("recsys/storage/registry.py", "import redis", "recsys.storage.registry -> redis"),
+    "traces": ("serving/observation.py", "import opentelemetry", "serving.observation -> opentelemetry"),
     "pandas": ("recsys/features/catalogue.py", "import pandas", "recsys.features.catalogue -> pandas"),
     "server": (
         "recsys/cascade/cloud.py",
