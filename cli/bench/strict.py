@@ -37,7 +37,8 @@ def strict(
 ) -> None:
     """Measure retrieval learned from secure sums alone.
 
-    With --tower a sequence tower is learned by rounds on top. No choice leaves its device but in a sum over all devices; beside it the same models with every history known.
+    No choice leaves its device but in a sum over all devices; beside it the same models with every history known.
+    With --tower a sequence tower is learned by rounds on top.
     """
     with open_session(as_json) as session:
         from benchmarks.protocols.registry import read_task
