@@ -35,9 +35,10 @@ def strict(
     config: ConfigPath = None,
     as_json: AsJson = False,
 ) -> None:
-    """Measure retrieval learned from secure sums alone, and with --tower by rounds on top.
+    """Measure retrieval learned from secure sums alone.
 
     No choice leaves its device but in a sum over all devices; beside it the same models with every history known.
+    With --tower a sequence tower is learned by rounds on top.
     """
     with open_session(as_json) as session:
         from benchmarks.protocols.registry import read_task
