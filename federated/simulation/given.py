@@ -12,6 +12,7 @@ from federated.simulation.algorithms.registry import build_process
 from federated.simulation.checkpoint import RoundMetrics, RunFolder
 from federated.simulation.clients import GivenChoices
 from federated.simulation.cohort import hold_out
+from federated.simulation.hosts import execute_by
 from federated.simulation.packed.device_tower import PackedDeviceTower, example_fields, to_fields
 from federated.simulation.packed.robust import build_treatment
 from federated.simulation.packed.store import hold_store, write_table
@@ -46,6 +47,7 @@ def train_on_choices(
       progress: Told after every round.
 
     Raises:
+      ConfigError: If a worker of `workers.addresses` does not answer or does not see the folder.
       FederationError: If the worker does not start or dies.
       WorkspaceError: If the disk is full.
     """
@@ -63,8 +65,8 @@ def train_on_choices(
             PackedDeviceTower(table, device), store.columns, settings, build_treatment(settings, seed)
         )
         federation = Federation(process, settings, seed, people, clients, store, validation, RunFolder(folder))
-        with run_worker(folder / "worker.log", rounds.worker_start_s) as worker:
-            return tower, federation.run(tower, worker, progress)
+        execution = execute_by(settings, examples, folder / "worker.log", progress)
+        return tower, federation.run(tower, execution, progress)
 
 
 def train_rows_on_choices(
