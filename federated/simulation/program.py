@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 _METRIC: Final = "ndcg_at_10"
 _MIN_PEOPLE: Final = 2
+_APART: Final = ("workers", "release", "personal", "strict", "strict_tower")
+"""Sections of the settings that decide nothing about what a round does."""
 
 
 @dataclass(frozen=True)
@@ -121,9 +123,7 @@ def run_name(base_version: str, settings: FederatedSettings, seed: int) -> str:
     Nor does how many there are, unless they are private: then they decide about the noise.
     """
     idle = {"worker_start_s"} if settings.privacy.epsilon else {"worker_start_s", "num_rounds"}
-    facts = settings.model_dump(
-        mode="json", exclude={"rounds": idle, "workers": True, "release": True, "personal": True, "strict": True}
-    )
+    facts = settings.model_dump(mode="json", exclude={"rounds": idle} | dict.fromkeys(_APART, True))
     digest = hashlib.sha256(json.dumps([facts, seed], sort_keys=True).encode()).hexdigest()
     return f"{base_version}-{digest[:8]}"
 

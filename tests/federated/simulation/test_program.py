@@ -20,6 +20,8 @@ from recsys.config.federated import (
     PersonalSettings,
     PrivacySettings,
     ReleaseSettings,
+    StrictSettings,
+    StrictTowerSettings,
     WorkersSettings,
 )
 from recsys.contracts.bundle import (
@@ -287,6 +289,8 @@ def test_a_run_is_named_by_what_decides_a_round():
         "release": ReleaseSettings(tolerance=0.5, publish_anyway=True),
         "personal": PersonalSettings(margin=9),
         "workers": WorkersSettings(addresses=("one:7501", "two:7501"), lost="retry"),
+        "strict": StrictSettings(levels=1),
+        "strict_tower": StrictTowerSettings(dim=2),
     }
     assert run_name("0001-a", SETTINGS.model_copy(update=afterwards), 5) == name
     secret, longer_secret = (
