@@ -146,7 +146,7 @@ def _train(
     try:
         tower, rounds = train_on_choices(choices, vectors, settings, folder, seed, progress)
         progress.stage("P6: the device, with a bias of each video")
-        with_bias, item_bias = train_rows_on_choices(choices, vectors, settings, folder, seed)
+        with_bias, item_bias = train_rows_on_choices(choices, vectors, settings, folder, seed, progress)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     facts = {

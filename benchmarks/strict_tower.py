@@ -43,8 +43,12 @@ TOWER_PAIRS: Final = (
 _NUMBER_BYTES: Final = 4
 """Of a number of an update: under masks a whole number modulo 2 ** 32."""
 
-_SUMS: Final = {"strict_tower": "strict_transitions", "strict_blend_start": "strict_blend"}
-"""Arm to the one whose sums it needs; `strict_blend_tower` needs the blend's."""
+_SUMS: Final = {
+    "strict_tower": "strict_transitions",
+    "strict_blend_start": "strict_blend",
+    "strict_blend_tower": "strict_blend",
+}
+"""Arm to the one whose sums it needs."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,8 +151,8 @@ def add_tower(federation: Mapping[str, Any], towers: Towers, num_devices: int) -
         "seconds": round(learned.seconds, 2),
     }
     costs = {name: dict(cost) for name, cost in federation["costs"].items()}
-    for arm in TOWERS:
-        sums, rounds = costs[_SUMS.get(arm, "strict_blend")], 0.0 if arm == "strict_blend_start" else taken
+    for arm, needed in _SUMS.items():
+        sums, rounds = costs[needed], 0.0 if arm == "strict_blend_start" else taken
         # The tower that answers is downloaded once more; the one that rounds begin with is all there is of it.
         costs[arm] = {
             "upload_bytes": round(sums["upload_bytes"] + rounds * size),

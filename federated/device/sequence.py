@@ -17,9 +17,12 @@ from recsys.contracts.arrays import Float32Array, Int32Array
 
 TINY: Final = 1e-6
 
+NUM_TABLES: Final = 2
+"""Weights that have a row an item: the first of `SequenceWeights`."""
+
 
 class SequenceWeights(NamedTuple):
-    """All weights, float32; the first two have a row an item, the rest are the dense part.
+    """All weights, float32; the first `NUM_TABLES` have a row an item, the rest are the dense part.
 
     Attributes:
       rows: `[num_items, dim]`.
@@ -48,7 +51,7 @@ class SequenceWeights(NamedTuple):
     @property
     def dense_size(self) -> int:
         """How many numbers the dense part has."""
-        return sum(int(np.size(part)) for part in self[2:])
+        return sum(int(np.size(part)) for part in self[NUM_TABLES:])
 
     @property
     def size_bytes(self) -> int:

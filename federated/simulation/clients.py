@@ -73,7 +73,7 @@ class Clients:
                 choices.append(choice)
             if len(choices) == self._settings.max_examples:
                 break
-        rng = draw_from(self._seed, log.user_id)
+        rng = _draw_from(self._seed, log.user_id)
         return build_examples(choices[::-1], self._cloud.manifest.dim, self._settings, rng)
 
 
@@ -96,12 +96,12 @@ class GivenChoices:
     def build(self, user_ids: Iterable[str]) -> Iterator[tuple[str, LocalExamples]]:
         """Yields people with their examples, in the order given."""
         for user_id in user_ids:
-            rng = draw_from(self.seed, user_id)
+            rng = _draw_from(self.seed, user_id)
             yield user_id, build_examples(self.choices[user_id], self.dim, self.settings, rng)
 
 
-def draw_from(seed: int, user_id: str) -> np.random.Generator:
-    """Returns what a person draws the candidates of their examples by."""
+def _draw_from(seed: int, user_id: str) -> np.random.Generator:
+    """What a person draws the candidates of their examples by."""
     return np.random.default_rng([seed, _number(user_id)])
 
 

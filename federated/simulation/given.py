@@ -19,7 +19,6 @@ from federated.simulation.packed.store import hold_store, write_table
 from federated.simulation.rounds import Federation
 from federated.simulation.rows import train_rows
 from federated.simulation.validation import Validation
-from federated.simulation.worker import run_worker
 from recsys.config.federated import FederatedSettings
 from recsys.contracts.arrays import Float32Array
 from recsys.models.device_tower import build_device_tower
@@ -75,6 +74,7 @@ def train_rows_on_choices(
     settings: FederatedSettings,
     folder: Path,
     seed: int,
+    progress: Progress,
 ) -> tuple[tf.keras.Model, Float32Array]:
     """Trains a new device tower and a bias of each item, with the correction of their heat (`rows`).
 
@@ -86,11 +86,13 @@ def train_rows_on_choices(
       settings: As above; of algorithms it is FedSubAvg.
       folder: For examples, which are gone afterwards.
       seed: Of cohorts and of the candidates in examples.
+      progress: Told of workers that are lost.
 
     Returns:
       The tower, and `[num_items + 1]` float32, to be added to its scores.
 
     Raises:
+      ConfigError: As `train_on_choices` raises it.
       FederationError: If the worker does not start or dies.
       WorkspaceError: If the disk is full.
     """
@@ -102,5 +104,5 @@ def train_rows_on_choices(
         table = write_table(examples / "vectors.bin", vectors)
         built = GivenChoices(choices, dim, device, seed).build(sorted(choices))
         extents = {user_id: store.add(user_id, to_fields(own)) for user_id, own in built}
-        with run_worker(folder / "worker.log", settings.rounds.worker_start_s) as worker:
-            return tower, train_rows(tower, table, store, extents, settings, worker, seed, is_heated=True)
+        execution = execute_by(settings, examples, folder / "worker.log", progress)
+        return tower, train_rows(tower, table, store, extents, settings, execution, seed, is_heated=True)

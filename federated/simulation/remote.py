@@ -19,10 +19,8 @@ REMOTE_OPTIONS: Final = (
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 1_000),
     ("grpc.max_reconnect_backoff_ms", 1_000),  # a worker that was started again is found again at once
-    (
-        "grpc.keepalive_time_ms",
-        310_000,
-    ),  # a machine may vanish and close nothing; servers refuse to be asked more often
+    # A machine may vanish and close nothing; servers refuse to be asked more often.
+    ("grpc.keepalive_time_ms", 310_000),
     ("grpc.keepalive_timeout_ms", 20_000),
     ("grpc.http2.max_pings_without_data", 0),
 )

@@ -5,17 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 
+from federated.simulation.packed.encodings import FLOAT_BYTES
 from recsys.config.federated import FederatedSettings
 from recsys.contracts.arrays import Float32Array
 from recsys.errors import ConfigError
 from recsys.models.per_user_tower import device_weight_shapes
 from recsys.models.sub_block import mask_weights, shrink
-
-_WEIGHT_BYTES: Final = 4
 
 
 @dataclass(frozen=True)
@@ -89,7 +87,7 @@ def choose_size(tier: str, dim: int, settings: FederatedSettings) -> int:
 def count_bytes(dim: int, settings: FederatedSettings, size: float) -> int:
     """Returns what the weights of a tower of a size take as float32."""
     shapes = device_weight_shapes(dim, shrink(settings.device, size))
-    return _WEIGHT_BYTES * sum(math.prod(shape) for shape in shapes)
+    return FLOAT_BYTES * sum(math.prod(shape) for shape in shapes)
 
 
 def count_products(dim: int, settings: FederatedSettings, size: float) -> int:

@@ -38,7 +38,7 @@ from federated.simulation.rounds import Federation
 from federated.simulation.rows import train_rows
 from federated.simulation.stock import build_stock_process
 from federated.simulation.validation import Validation
-from federated.simulation.views import View, split_weights
+from federated.simulation.views import View, restore, split_weights
 from federated.simulation.worker import Worker, run_worker
 from recsys.cascade.cloud import CloudModel
 from recsys.config.federated import FederatedSettings
@@ -143,8 +143,9 @@ class Trial:
         elif arm.kind != "none":
             extents = {user_id: self.store.extent(user_id) for user_id in self.counts}
             is_heated = arm.kind == "heated_rows"
+            execution = execute_on(self.worker)
             item_bias = train_rows(
-                tower, self.vectors, self.store, extents, arm.settings, self.worker, self.seed, is_heated=is_heated
+                tower, self.vectors, self.store, extents, arm.settings, execution, self.seed, is_heated=is_heated
             )
         seconds = time.perf_counter() - began
         shapes = [tuple(weight.shape.as_list()) for weight in tower.trainable_weights]
@@ -252,9 +253,3 @@ def hold_trial(
         vectors = write_table(examples / "vectors.bin", cloud.vectors)
         with run_worker(folder / "worker.log", rounds.worker_start_s) as worker:
             yield Trial(cloud, clients, taking_part, store, judged, validation, vectors, worker, folder, seed)
-
-
-def restore(tower: tf.keras.Model, weights: Sequence[np.ndarray[Any, Any]]) -> None:
-    """Gives a tower these weights, in its order."""
-    for variable, weight in zip(tower.trainable_weights, weights, strict=True):
-        variable.assign(weight)

@@ -8,7 +8,10 @@ al., NeurIPS 2021). The tower is the same, so that only this differs where they 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
+
+import numpy.typing as npt
+import tensorflow as tf
 
 View = Literal["global", "partially_local", "fully_local"]
 
@@ -38,6 +41,12 @@ def split_weights(weights: Sequence[_T], local: frozenset[int]) -> tuple[list[_T
     """Returns the server's weights, and the others, each in their order."""
     shared = [weight for place, weight in enumerate(weights) if place not in local]
     return shared, [weights[place] for place in sorted(local)]
+
+
+def restore(tower: tf.keras.Model, weights: Sequence[npt.NDArray[Any]]) -> None:
+    """Gives a tower these weights, in its order."""
+    for variable, weight in zip(tower.trainable_weights, weights, strict=True):
+        variable.assign(weight)
 
 
 def join_weights(weights: Sequence[_T], local: frozenset[int]) -> list[_T]:

@@ -18,9 +18,6 @@ from federated.simulation.packed.store import Column
 from federated.simulation.packed.training import Tensors, mean_per_user
 from recsys.config.federated import StrictTowerSettings
 
-TABLES = frozenset({"rows", "biases"})
-"""Weights that have a row an item."""
-
 
 def submodel_fields(settings: StrictTowerSettings) -> dict[str, tuple[type, tuple[int, ...]]]:
     """Returns the fields of `Submodel`, as the store wants them."""

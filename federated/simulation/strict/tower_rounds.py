@@ -18,7 +18,7 @@ import numpy.typing as npt
 import tensorflow as tf
 import tensorflow_federated as tff
 
-from federated.device.sequence import SequenceWeights
+from federated.device.sequence import NUM_TABLES, SequenceWeights
 from federated.device.submodel import Submodel, draw_submodel
 from federated.simulation.algorithms.adaptive import adam
 from federated.simulation.algorithms.fed_sub_avg import HeatCorrected, correct
@@ -34,9 +34,6 @@ from recsys.config.federated import RoundSettings, StrictTowerSettings
 from recsys.contracts.arrays import Float32Array, Int32Array, Int64Array
 from recsys.errors import FederationError
 from recsys.progress import Progress
-
-NUM_TABLES: Final = 2
-"""Weights that have a row an item: `rows` and `biases`, the first of `SequenceWeights`."""
 
 _ADAPTIVE: Final = {"adaptive_learning_rate", "adaptive_momentum", "adaptive_decay", "adaptive_floor"}
 _FAINT: Final = 0.02

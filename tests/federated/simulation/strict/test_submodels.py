@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from federated.device.sequence import score_all
+from federated.device.sequence import NUM_TABLES, score_all
 from federated.simulation.algorithms.fed_sub_avg import correct
 from federated.simulation.packed.store import hold_store
 from federated.simulation.strict.sequence_tower import PackedSequenceTower, ask_each, submodel_fields
 from federated.simulation.strict.submodels import SubmodelTraining, expect_heat
-from federated.simulation.strict.tower_rounds import NUM_TABLES, draw_cohort, to_fields
+from federated.simulation.strict.tower_rounds import draw_cohort, to_fields
 from recsys.config.federated import StrictTowerSettings
 from tests.federated.simulation.strict.tower_rehearsal import NUM_ITEMS, draw_histories, draw_weights, train_alone
 
