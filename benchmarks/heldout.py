@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from federated.simulation.replay import HELDOUT, UserLog
+from federated.simulation.user_log import HELDOUT, UserLog
 from recsys.contracts.arrays import BoolArray, Int32Array
 from recsys.contracts.events import SURFACE_CODES, Surface
 from recsys.features.catalogue import Catalogue

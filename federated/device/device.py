@@ -15,7 +15,7 @@ from federated.device.vector_cache import VectorCache
 from recsys.cascade.rerank import QueryEncoder, Reranker
 from recsys.config.federated import DeviceSettings, PersonalSettings
 from recsys.contracts.arrays import Float32Array
-from recsys.contracts.events import POSITIVE_ACTIONS, Event, Surface
+from recsys.contracts.events import POSITIVE_ACTIONS, Action, Event, Surface
 from recsys.contracts.feed import Candidate, FeedRequest, FeedResponse
 from recsys.exchange.uplink import privatise
 
@@ -48,6 +48,7 @@ class Device:
     order: Order = Order.GLOBAL
     memory: ChoiceMemory = field(default_factory=ChoiceMemory)
     _shown: tuple[Candidate, ...] = ()
+    _seen: set[str] = field(default_factory=set)
 
     def query(self) -> Float32Array:
         """Returns the query vector of the private history, `[dim]` float32, as only the device sees it."""
@@ -72,6 +73,7 @@ class Device:
         chosen = set(self.log.positives())
         shown = [item for item in response.candidates if item.room_id is not None or item.item_id not in chosen]
         self._shown = tuple(shown)
+        self._seen.intersection_update(item.item_id for item in shown)
         if self.order is Order.CLOUD:
             return tuple(shown)
         known = self.cache.has([item.item_id for item in shown])
@@ -95,8 +97,11 @@ class Device:
         history = tuple(self.log.positives())
         is_new = self.log.append(event)
         listed = any(candidate.item_id == event.item_id for candidate in self._shown)
+        if event.action is Action.IMPRESSION and listed:
+            self._seen.add(event.item_id)
         if is_new and listed and event.action in POSITIVE_ACTIONS:
-            self.memory.keep(SeenChoice(event.item_id, self._shown, history))
+            passed_over = tuple(sorted(self._seen - {event.item_id, *history}))
+            self.memory.keep(SeenChoice(event.item_id, self._shown, history, passed_over))
 
     def learn(
         self, model: bytes, device: DeviceSettings, personal: PersonalSettings, rng: np.random.Generator

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
+from federated.device.targets import build_target
 from recsys.config.federated import DeviceSettings
 from recsys.contracts.arrays import Float32Array, Int32Array
 from recsys.features.history import pad_history, standardise
@@ -22,6 +23,7 @@ class Choice:
       cloud_scores: `[num_candidates]` float32, the cloud's scores.
       query: `[dim]` float32, the device's own query vector before the event.
       history: `[num]` int32, items of interest before the event, oldest first.
+      passed_over: `[num]` int32, candidates that were shown and not chosen, where impressions were logged.
     """
 
     item_index: int
@@ -29,6 +31,7 @@ class Choice:
     cloud_scores: Float32Array
     query: Float32Array
     history: Int32Array
+    passed_over: Int32Array = field(default_factory=lambda: np.zeros(0, np.int32))
 
 
 @dataclass(frozen=True)
@@ -40,18 +43,18 @@ class LocalExamples:
       cloud_scores: `[num_examples, num_candidates]` float32, standardised over the whole list.
       query: `[num_examples, dim]` float32.
       history: `[num_examples, history_length]` int32, padded on the left.
-      label: `[num_examples]` int32, the place of the chosen item.
+      target: `[num_examples, num_candidates]` float32, the share that each candidate should have; see `targets`.
     """
 
     candidates: Int32Array
     cloud_scores: Float32Array
     query: Float32Array
     history: Int32Array
-    label: Int32Array
+    target: Float32Array
 
     def __len__(self) -> int:
         """Number of examples."""
-        return len(self.label)
+        return len(self.target)
 
 
 def build_examples(
@@ -59,7 +62,7 @@ def build_examples(
 ) -> LocalExamples:
     """Returns examples of the latest choices whose list held the chosen item: what the device really saw.
 
-    Of each list the chosen item and a draw of the others are kept.
+    Of each list the chosen item, what was shown and passed over, and a draw of the others are kept.
 
     Args:
       choices: In the order of time.
@@ -73,21 +76,24 @@ def build_examples(
         cloud_scores=np.zeros((len(seen), settings.num_candidates), np.float32),
         query=np.zeros((len(seen), dim), np.float32),
         history=np.zeros((len(seen), settings.history_length), np.int32),
-        label=np.zeros(len(seen), np.int32),
+        target=np.zeros((len(seen), settings.num_candidates), np.float32),
     )
+    chosen = np.asarray([choice.item_index for choice in seen], np.int32)
     for row, choice in enumerate(seen):
         kept = _draw(choice, settings.num_candidates, rng)
-        examples.candidates[row, : len(kept)] = choice.candidates[kept]
-        examples.cloud_scores[row, : len(kept)] = standardise(choice.cloud_scores)[kept]
+        items, scores = choice.candidates[kept], standardise(choice.cloud_scores)[kept]
+        examples.candidates[row, : len(kept)] = items
+        examples.cloud_scores[row, : len(kept)] = scores
         examples.query[row] = choice.query
         examples.history[row] = pad_history(choice.history, settings.history_length)
-        examples.label[row] = int(np.flatnonzero(choice.candidates[kept] == choice.item_index)[0])
+        examples.target[row, : len(kept)] = build_target(items, scores, chosen[row:], settings)
     return examples
 
 
 def _draw(choice: Choice, count: int, rng: np.random.Generator) -> Int32Array:
-    """Places of the chosen item and of `count - 1` others, in the list's order."""
-    target = int(np.flatnonzero(choice.candidates == choice.item_index)[0])
-    others = np.delete(np.arange(len(choice.candidates)), target)
-    drawn = rng.choice(others, min(count - 1, len(others)), replace=False)
-    return np.sort(np.append(drawn, target)).astype(np.int32)
+    """Places of the chosen item and of `count - 1` others, in the list's order; first what was seen and passed over."""
+    is_chosen, was_seen = choice.candidates == choice.item_index, np.isin(choice.candidates, choice.passed_over)
+    seen, unseen = np.flatnonzero(was_seen & ~is_chosen), np.flatnonzero(~was_seen & ~is_chosen)
+    known = rng.choice(seen, min(count - 1, len(seen)), replace=False)
+    drawn = rng.choice(unseen, min(count - 1 - len(known), len(unseen)), replace=False)
+    return np.sort(np.concatenate([np.flatnonzero(is_chosen)[:1], known, drawn])).astype(np.int32)

@@ -22,11 +22,13 @@ class SeenChoice:
       item_id: What was chosen.
       candidates: The list as the cloud sent it, best first.
       history: Items of interest before the choice, oldest first.
+      passed_over: Candidates that were seen and not chosen.
     """
 
     item_id: str
     candidates: tuple[Candidate, ...]
     history: tuple[str, ...]
+    passed_over: tuple[str, ...] = ()
 
 
 class ChoiceMemory:
@@ -61,7 +63,7 @@ class ChoiceMemory:
             indexes = cache.indexes([candidate.item_id for candidate in seen.candidates])
             known, (chosen,) = indexes > 0, cache.indexes([seen.item_id])
             scores = np.asarray([candidate.score for candidate in seen.candidates], np.float32)
-            history = cache.indexes(seen.history)
+            history, passed_over = cache.indexes(seen.history), cache.indexes(seen.passed_over)
             if chosen:
                 yield Choice(
                     item_index=int(chosen),
@@ -69,4 +71,5 @@ class ChoiceMemory:
                     cloud_scores=scores[known],
                     query=encoder.encode(cache.vectors(seen.history)),
                     history=history[history > 0],
+                    passed_over=passed_over[passed_over > 0],
                 )

@@ -96,6 +96,6 @@ def _gather(
         "history": vectors[history],
         "history_mask": history_mask(history),
         "candidate_mask": (candidates > 0).astype(np.float32),
-        "label": examples.label[filled],
+        "target": examples.target[filled],
         "example_mask": (np.arange(batch_size) < len(rows)).astype(np.float32),
     }

@@ -1,13 +1,14 @@
-"""What a person chose in private, and the list that the cloud would have sent for it."""
+"""What a person chose in private, the list that the cloud would have sent for it, and what was passed over."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from federated.device.examples import Choice
-from federated.simulation.replay import CONSENTED, PRIVATE, UserLog
+from federated.simulation.slates import find_slates
+from federated.simulation.user_log import CONSENTED, PRIVATE, UserLog
 from recsys.cascade.cloud import CloudModel, Proposal
 from recsys.contracts.arrays import Float32Array, Int32Array, Int64Array
 from recsys.contracts.events import SURFACE_CODES, Surface
@@ -34,6 +35,7 @@ class ChoiceMaker:
         self._consented: Int32Array = self.log.item_indexes[positive & (self.log.parts == CONSENTED)]
         self._stale_query: Float32Array = self.cloud.encode(self._consented)
         self._stale_feed: Proposal | None = None
+        self._slates = find_slates(self.log, PRIVATE)
 
     @property
     def private_rows(self) -> list[int]:
@@ -60,6 +62,30 @@ class ChoiceMaker:
             query=query,
             history=history,
         )
+
+    def lesson(self, row: int, fresh: bool) -> Choice:
+        """Returns the same, to be trained on: with what was really shown beside it, where impressions were logged.
+
+        What was shown joins the cloud's list with the score that the cloud gives it.
+        """
+        choice, shown, passed_over = self.choice(row, fresh), *self._shown_beside(row)
+        added = shown[~np.isin(shown, choice.candidates)]
+        if len(added) == 0:
+            return replace(choice, passed_over=passed_over)
+        query = choice.query if fresh else self._stale_query
+        scores = self.cloud.rank(query, self._consented, added, self.cloud.vectors[added] @ query)
+        candidates, scores = np.append(choice.candidates, added), np.append(choice.cloud_scores, scores)
+        order = np.lexsort((candidates, -scores))
+        return replace(choice, candidates=candidates[order], cloud_scores=scores[order], passed_over=passed_over)
+
+    def _shown_beside(self, row: int) -> tuple[Int32Array, Int32Array]:
+        """Returns what was shown around the event, itself among it, and what of that was passed over."""
+        item, now_ms = self.log.item_indexes[row], self.log.timestamps_ms[row]
+        for slate in self._slates:
+            if slate.start_ms <= now_ms <= slate.until_ms and item in slate.item_indexes:
+                here = self.cloud.catalogue.surfaces[slate.item_indexes] == self.log.surfaces[row]
+                return slate.item_indexes[here], slate.item_indexes[here & ~slate.chosen]
+        return np.zeros(0, np.int32), np.zeros(0, np.int32)
 
     def _propose_stale(self, surface: Surface, now_ms: int) -> Proposal:
         """On the feed it does not depend on the moment, so one answer serves all."""

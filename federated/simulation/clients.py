@@ -12,7 +12,7 @@ import numpy as np
 from federated.device.examples import Choice, LocalExamples, build_examples
 from federated.simulation.choices import ChoiceMaker
 from federated.simulation.population import Population
-from federated.simulation.replay import UserLog
+from federated.simulation.user_log import UserLog
 from recsys.cascade.cloud import CloudModel
 from recsys.config.federated import DeviceSettings
 
@@ -68,9 +68,9 @@ class Clients:
         rows = rows[: max(0, len(rows) - self._num_left)]
         choices: list[Choice] = []
         for place in range(len(rows) - 1, -1, -1):  # the latest first, and no more than are wanted
-            choice = maker.choice(rows[place], fresh=place % 2 == 1)
-            if choice.item_index in choice.candidates:
-                choices.append(choice)
+            lesson = maker.lesson(rows[place], fresh=place % 2 == 1)
+            if lesson.item_index in lesson.candidates:
+                choices.append(lesson)
             if len(choices) == self._settings.max_examples:
                 break
         rng = _draw_from(self._seed, log.user_id)

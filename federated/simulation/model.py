@@ -24,12 +24,11 @@ _ABSENT: Final = -1e9
 
 
 class ListwiseLoss(tf.keras.losses.Loss):
-    """`listwise_loss`, with labels as places in the list (`[batch]` int32)."""
+    """`listwise_loss`, with labels as shares of the candidates (`[batch, num_candidates]` float32)."""
 
     def call(self, y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
         """Returns `[batch]` float32."""
-        places = tf.cast(y_true, tf.int32)  # Keras' metrics turn labels into float32
-        return listwise_loss(tf.one_hot(places, tf.shape(y_pred)[1]), y_pred)
+        return listwise_loss(y_true, y_pred)
 
 
 class VectorTable(tf.keras.layers.Layer):
@@ -48,14 +47,14 @@ class VectorTable(tf.keras.layers.Layer):
 
 
 def example_spec(dim: int, settings: DeviceSettings) -> tuple[OrderedDict[str, tf.TensorSpec], tf.TensorSpec]:
-    """Returns what a batch of local examples looks like: inputs by name, sorted as TFF demands, and labels."""
+    """Returns what a batch of local examples looks like: inputs by name, sorted as TFF demands, and targets."""
     features = OrderedDict(
         candidates=tf.TensorSpec([None, settings.num_candidates], tf.int32),
         cloud_scores=tf.TensorSpec([None, settings.num_candidates], tf.float32),
         history=tf.TensorSpec([None, settings.history_length], tf.int32),
         query=tf.TensorSpec([None, dim], tf.float32),
     )
-    return features, tf.TensorSpec([None], tf.int32)
+    return features, tf.TensorSpec([None, settings.num_candidates], tf.float32)
 
 
 def to_dataset(examples: LocalExamples, settings: DeviceSettings) -> tf.data.Dataset:
@@ -66,7 +65,7 @@ def to_dataset(examples: LocalExamples, settings: DeviceSettings) -> tf.data.Dat
         history=examples.history,
         query=examples.query,
     )
-    rows = tf.data.Dataset.from_tensor_slices((features, examples.label))
+    rows = tf.data.Dataset.from_tensor_slices((features, examples.target))
     return rows.batch(settings.batch_size).repeat(settings.local_epochs)
 
 

@@ -11,7 +11,7 @@ from federated.device.gate import Order
 from federated.device.personal import PersonalTower, split_choices
 from federated.simulation.choices import ChoiceMaker
 from federated.simulation.clients import NUM_CANDIDATES
-from federated.simulation.replay import UserLog
+from federated.simulation.user_log import UserLog
 from recsys.cascade.cloud import CloudModel
 from recsys.config.federated import FederatedSettings
 
@@ -43,7 +43,7 @@ class Personaliser:
         rows = maker.private_rows
         cut = split_choices(len(rows), self.settings.personal.judged_share)
         kept = self.settings.device.max_examples
-        trained = [maker.choice(rows[place], place % 2 == 1) for place in range(max(0, cut - kept), cut)]
+        trained = [maker.lesson(rows[place], place % 2 == 1) for place in range(max(0, cut - kept), cut)]
         self.tower.train(trained, np.random.default_rng([self.seed, *log.user_id.encode()]))
         judged = rows[cut:][-kept:]
         return {fresh: self.tower.decide([maker.choice(row, fresh) for row in judged]) for fresh in (False, True)}

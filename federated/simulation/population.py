@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from federated.simulation.replay import UserLog
+from federated.simulation.user_log import UserLog
 from recsys.contracts.arrays import Int8Array
 from recsys.contracts.events import ACTION_CODES, POSITIVE_ACTIONS, SURFACE_CODES
 from recsys.errors import WorkspaceError

@@ -18,46 +18,17 @@ from data.truth import Truth
 from federated.device.gate import Order
 from federated.device.personal import PersonalTower
 from federated.simulation.arms import FIXED, GATED
+from federated.simulation.slates import Slate, find_slates
+from federated.simulation.user_log import CONSENTED, HELDOUT, UserLog
 from recsys.cascade.cloud import CloudModel, Proposal
-from recsys.contracts.arrays import BoolArray, Float32Array, Int8Array, Int32Array, Int64Array
-from recsys.contracts.events import ACTION_CODES, POSITIVE_ACTIONS, SURFACE_CODES, Action, Surface
+from recsys.contracts.arrays import BoolArray, Float32Array, Int32Array
+from recsys.contracts.events import ACTION_CODES, SURFACE_CODES, Action, Surface
 from recsys.metrics.ranking import MISSED, auc, rank_of
 
-CONSENTED, PRIVATE, HELDOUT = 0, 1, 2
-_POSITIVE_CODES: Final = np.asarray([ACTION_CODES[action] for action in sorted(POSITIVE_ACTIONS)], np.int8)
 _SURFACES: Final = tuple(Surface)
 HEAD_SHARE: Final = 0.2
 """Of the items that anybody chose, the most popular, which are no part of the long tail (Abdollahpouri et al., see
 `groups`)."""
-
-_SLATE_GAP_MS: Final = 30 * 60 * 1_000
-"""Impressions further apart than half an hour belong to different slates."""
-
-
-@dataclass(frozen=True)
-class UserLog:
-    """Every event that one person's device holds, in time order.
-
-    Attributes:
-      item_indexes: `[num_events]` int32.
-      actions: `[num_events]` int8, codes of `ACTION_CODES`.
-      surfaces: `[num_events]` int8, codes of `SURFACE_CODES`.
-      timestamps_ms: `[num_events]` int64.
-      parts: `[num_events]` int8: consented, private or held out.
-    """
-
-    user_id: str
-    tier: str
-    item_indexes: Int32Array
-    actions: Int8Array
-    surfaces: Int8Array
-    timestamps_ms: Int64Array
-    parts: Int8Array
-
-    @property
-    def positive(self) -> BoolArray:
-        """`[num_events]` bool: interest in a known item."""
-        return np.isin(self.actions, _POSITIVE_CODES) & (self.item_indexes > 0)
 
 
 @dataclass
@@ -109,7 +80,7 @@ class Replayer:
     def replay(self, log: UserLog) -> UserReplay:
         """Returns the ranks of one person's held-out events in every arm."""
         result = UserReplay(log.user_id, log.tier)
-        rows, slates = np.flatnonzero(log.positive & (log.parts == HELDOUT)), _slates(log)
+        rows, slates = np.flatnonzero(log.positive & (log.parts == HELDOUT)), find_slates(log, HELDOUT)
         if len(rows) == 0 and not slates:
             return result
         known = log.item_indexes[log.positive & (log.parts != HELDOUT)]
@@ -227,38 +198,6 @@ class _Person:
         if surface is Surface.FEED:
             self._feed = proposal
         return proposal
-
-
-@dataclass(frozen=True)
-class Slate:
-    """Items shown together and which of them were chosen.
-
-    Attributes:
-      item_indexes: `[num_shown]` int32.
-      chosen: `[num_shown]` bool.
-    """
-
-    first_row: int
-    item_indexes: Int32Array
-    chosen: BoolArray
-
-
-def _slates(log: UserLog) -> list[Slate]:
-    """Held-out impressions, cut where the person paused; an item counts as chosen if the same slate has a positive."""
-    held = log.parts == HELDOUT
-    shown_rows = np.flatnonzero(held & (log.actions == ACTION_CODES[Action.IMPRESSION]) & (log.item_indexes > 0))
-    if len(shown_rows) == 0:
-        return []
-    cuts = np.flatnonzero(np.diff(log.timestamps_ms[shown_rows]) > _SLATE_GAP_MS) + 1
-    slates = []
-    for rows in np.split(shown_rows, cuts):
-        until_ms = log.timestamps_ms[rows[-1]] + _SLATE_GAP_MS
-        within = held & (log.timestamps_ms >= log.timestamps_ms[rows[0]]) & (log.timestamps_ms <= until_ms)
-        items = np.unique(log.item_indexes[rows])
-        disliked = log.item_indexes[within & (log.actions == ACTION_CODES[Action.DISLIKE])]
-        chosen = np.isin(items, log.item_indexes[within & log.positive]) & ~np.isin(items, disliked)
-        slates.append(Slate(int(rows[0]), items, chosen))
-    return slates
 
 
 def find_tail(positives: Float32Array) -> BoolArray:

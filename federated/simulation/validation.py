@@ -13,7 +13,7 @@ import tensorflow as tf
 from federated.device.examples import Choice
 from federated.simulation.choices import ChoiceMaker
 from federated.simulation.clients import NUM_CANDIDATES
-from federated.simulation.replay import UserLog
+from federated.simulation.user_log import UserLog
 from recsys.cascade.cloud import CloudModel
 from recsys.config.federated import DeviceSettings
 from recsys.contracts.arrays import Float32Array, Float64Array, Int32Array

@@ -30,6 +30,13 @@ class DeviceSettings(Settings):
     batch_size: int = Field(16, ge=1)
     local_epochs: int = Field(1, ge=1)
     learning_rate: float = Field(0.3, gt=0)
+    teacher_share: float = Field(0.0, ge=0, lt=1)
+    """Of what a list's scores are trained to be, how much the cloud's scores say, softened."""
+    teacher_temperature: float = Field(1.0, gt=0)
+    correction_share: float = Field(0.0, ge=0, lt=1)
+    """Of the chosen item's share, how much goes to candidates that the person chose soon after it."""
+    correction_window: int = Field(10, ge=1)
+    """How many later choices are soon."""
 
 
 class PersonalSettings(Settings):

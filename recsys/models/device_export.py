@@ -70,7 +70,7 @@ def export_device_training(tower: tf.keras.Model, settings: DeviceSettings) -> b
         "candidates": tf.TensorSpec([size, count, *shapes["candidates"][1:]]),
         "cloud_scores": tf.TensorSpec([size, count]),
         "candidate_mask": tf.TensorSpec([size, count]),
-        "label": tf.TensorSpec([size], tf.int32),
+        "target": tf.TensorSpec([size, count]),
         "example_mask": tf.TensorSpec([size]),
         "learning_rate": tf.TensorSpec([]),
     }

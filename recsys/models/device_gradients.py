@@ -7,7 +7,7 @@ trainable weights, flattened and one behind the other in their order (`flatten_w
 A local step is gradient descent on the mean softmax cross-entropy of the lists (`losses.listwise_loss`), as in the
 federated rounds. With the names of `device_tower.Match` (c candidate, P past, S similarity, A attention, R recency, a
 attended; s sharpness, r the learned recency), x the features, z and h a dense layer before and behind its ReLU, p the
-weights of the prior and q those of the correction, y the one at the chosen candidate, w the share of a list:
+weights of the prior and q those of the correction, y the share that a candidate should have, w the share of a list:
 
     score    = [cloud, own] p + h q                    dscore = w (softmax(score) - y)
     dp       = [cloud, own]^T dscore                   dq     = h^T dscore        dh = dscore q^T
@@ -47,7 +47,7 @@ class DeviceBatch(NamedTuple):
       history: `[batch, history_length, dim]` float32.
       history_mask: `[batch, history_length]` float32.
       candidate_mask: `[batch, num_candidates]` float32, 0 where a list is shorter than the axis.
-      label: `[batch]` int32, the place of the chosen candidate.
+      target: `[batch, num_candidates]` float32, the share that each candidate should have; a list's sum to 1.
       example_mask: `[batch]` float32, 0 where the batch is short.
     """
 
@@ -57,7 +57,7 @@ class DeviceBatch(NamedTuple):
     history: tf.Tensor
     history_mask: tf.Tensor
     candidate_mask: tf.Tensor
-    label: tf.Tensor
+    target: tf.Tensor
     example_mask: tf.Tensor
 
 
@@ -125,10 +125,9 @@ class DeviceMathematics:
         arrays = self._split(weights)
         forward = _run(arrays, *batch[:5])
         scores = forward.scores + (1.0 - batch.candidate_mask) * _ABSENT
-        chosen = tf.one_hot(batch.label, batch.candidates.shape[1])
         share = batch.example_mask / tf.maximum(tf.reduce_sum(batch.example_mask), 1.0)
-        loss = -tf.reduce_sum(share * tf.reduce_sum(chosen * tf.nn.log_softmax(scores), axis=1))
-        to_scores = (tf.nn.softmax(scores) - chosen) * share[:, None]
+        loss = -tf.reduce_sum(share * tf.reduce_sum(batch.target * tf.nn.log_softmax(scores), axis=1))
+        to_scores = (tf.nn.softmax(scores) - batch.target) * share[:, None]
         gradients = _differentiate(arrays, forward, tf.reshape(to_scores, [-1, 1]))
         return loss, tf.concat([tf.reshape(gradient, [-1]) for gradient in gradients], axis=0)
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 
 from benchmarks.heldout import heldout_events
-from federated.simulation.replay import CONSENTED, HELDOUT, PRIVATE, UserLog
+from federated.simulation.user_log import CONSENTED, HELDOUT, PRIVATE, UserLog
 from recsys.cascade.cloud import CloudModel
 from recsys.contracts.events import ACTION_CODES, SURFACE_CODES, Surface
 from recsys.storage.registry import BundleRegistry

@@ -25,13 +25,13 @@ def example_fields(dim: int, settings: DeviceSettings) -> dict[str, tuple[type, 
         "cloud_scores": (np.float32, (settings.num_candidates,)),
         "history": (np.int32, (settings.history_length,)),
         "query": (np.float32, (dim,)),
-        "label": (np.int32, ()),
+        "target": (np.float32, (settings.num_candidates,)),
     }
 
 
 def to_fields(examples: LocalExamples) -> dict[str, np.ndarray[Any, Any]]:
     """Returns a person's examples by field."""
-    return {name: getattr(examples, name) for name in ("candidates", "cloud_scores", "history", "query", "label")}
+    return {name: getattr(examples, name) for name in ("candidates", "cloud_scores", "history", "query", "target")}
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class PackedDeviceTower:
                 scores += tf.gather(weights[-1], batch["candidates"], axis=1, batch_dims=1)
             # `==` would compare the objects: TFF traces in a graph of TensorFlow 1.
             scores += tf.cast(tf.equal(batch["candidates"], 0), tf.float32) * _ABSENT
-            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=batch["label"], logits=scores)
+            losses = tf.nn.softmax_cross_entropy_with_logits(labels=batch["target"], logits=scores)
             loss = mean_per_user(losses, present)
             total = tf.reduce_sum(loss)
         return loss, tape.gradient(total, weights)

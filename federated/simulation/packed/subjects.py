@@ -97,6 +97,6 @@ def _draw_lists(settings: DeviceSettings, rng: np.random.Generator) -> _Arrays:
         cloud_scores=rng.standard_normal((count, width), np.float32),
         query=rng.standard_normal((count, _DIM), np.float32) / np.float32(8),
         history=rng.integers(0, _NUM_ITEMS + 1, (count, settings.history_length), np.int32),
-        label=rng.integers(0, width, count, np.int32),
+        target=np.eye(width, dtype=np.float32)[rng.integers(0, width, count)],
     )
     return to_fields(examples)

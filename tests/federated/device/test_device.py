@@ -264,3 +264,25 @@ def test_what_was_chosen_before_is_not_shown_and_so_in_no_list_that_is_kept(devi
     device.record(tap(snapshot.item_ids[1], 2))
     (choice,) = device.memory.choices(device.cache, device.encoder)
     assert choice.candidates.tolist() == [2, 3]
+
+
+def test_what_was_seen_before_a_choice_and_passed_over_is_kept_with_it(device, snapshot):
+    device.rerank(answer(snapshot.item_ids[:5]))
+    for number, place in enumerate((0, 1, 3)):
+        device.record(tap(snapshot.item_ids[place], number, Action.IMPRESSION))
+    device.record(tap(snapshot.item_ids[1], 3))
+    device.rerank(answer(snapshot.item_ids[:5]))
+    device.record(tap(snapshot.item_ids[3], 4))
+    first, second = device.memory.choices(device.cache, device.encoder)
+    assert first.passed_over.tolist() == [1, 4]
+    assert second.passed_over.tolist() == [1]
+
+
+def test_what_was_seen_is_forgotten_when_it_leaves_the_list(device, snapshot):
+    device.rerank(answer(snapshot.item_ids[:3]))
+    device.record(tap(snapshot.item_ids[0], 1, Action.IMPRESSION))
+    device.rerank(answer(snapshot.item_ids[2:5]))
+    device.rerank(answer(snapshot.item_ids[:5]))
+    device.record(tap(snapshot.item_ids[2], 2))
+    (choice,) = device.memory.choices(device.cache, device.encoder)
+    assert choice.passed_over.tolist() == []

@@ -7,7 +7,7 @@ from recsys.config.federated import DeviceSettings
 SETTINGS = DeviceSettings(num_candidates=3, history_length=2, max_examples=2)
 
 
-def choice(item_index, candidates, history=(), scores=None):
+def choice(item_index, candidates, history=(), scores=None, passed_over=()):
     candidates = np.asarray(candidates, np.int32)
     scores = np.arange(len(candidates), 0, -1) if scores is None else scores
     return Choice(
@@ -16,6 +16,7 @@ def choice(item_index, candidates, history=(), scores=None):
         np.asarray(scores, np.float32),
         np.full(2, item_index, np.float32),
         np.asarray(history, np.int32),
+        np.asarray(passed_over, np.int32),
     )
 
 
@@ -28,16 +29,16 @@ def test_a_choice_outside_its_list_was_never_seen_and_makes_no_example():
     assert build(choice(9, [1, 2, 3])).candidates.shape == (0, 3)
 
 
-def test_the_label_is_the_place_of_the_chosen_item():
+def test_the_target_is_the_chosen_item_alone_unless_settings_say_otherwise():
     examples = build(choice(5, [4, 5, 6]), choice(6, [4, 5, 6]))
-    assert examples.label.tolist() == [1, 2]
+    assert examples.target.tolist() == [[0, 1, 0], [0, 0, 1]]
     assert examples.query.tolist() == [[5, 5], [6, 6]]
 
 
 def test_the_latest_choices_are_kept():
     examples = build(choice(1, [1, 2]), choice(2, [1, 2]), choice(9, [1, 2]), choice(1, [2, 1]))
     assert examples.candidates.tolist() == [[1, 2, 0], [2, 1, 0]]
-    assert examples.label.tolist() == [1, 1]
+    assert examples.target.tolist() == [[0, 1, 0], [0, 1, 0]]
 
 
 def test_a_long_list_is_drawn_from_and_keeps_the_chosen_item_and_the_order():
@@ -46,6 +47,29 @@ def test_a_long_list_is_drawn_from_and_keeps_the_chosen_item_and_the_order():
         row = build(many, seed=seed).candidates[0].tolist()
         assert 50 in row
         assert row == sorted(set(row))
+
+
+def test_what_was_seen_and_passed_over_is_kept_before_what_was_not_seen():
+    for seed in range(10):
+        few = choice(50, np.arange(1, 101), passed_over=[70, 3])
+        assert build(few, seed=seed).candidates[0].tolist() == [3, 50, 70]
+
+
+def test_of_more_that_was_passed_over_than_there_is_room_for_some_are_drawn():
+    passed_over = list(range(60, 80))
+    drawn = {index for seed in range(20) for index in build_one(passed_over, seed) if index != 50}
+    assert drawn <= set(passed_over)
+    assert len(drawn) > SETTINGS.num_candidates
+
+
+def build_one(passed_over, seed):
+    return build(choice(50, np.arange(1, 101), passed_over=passed_over), seed=seed).candidates[0].tolist()
+
+
+def test_the_target_tells_what_was_chosen_soon_after_of_what_is_kept():
+    settings = SETTINGS.model_copy(update={"correction_share": 0.5})
+    examples = build(choice(5, [4, 5, 6]), choice(6, [4, 5, 6]), settings=settings)
+    assert examples.target.tolist() == [[0, 0.5, 0.5], [0, 0, 1]]
 
 
 def test_scores_are_standardised_over_the_whole_list_before_the_draw():
@@ -74,6 +98,6 @@ def test_an_equal_seed_gives_equal_examples_and_another_does_not():
     assert (first != other).any()
 
 
-@pytest.mark.parametrize("field", ["candidates", "history", "label"])
+@pytest.mark.parametrize("field", ["candidates", "history"])
 def test_indexes_are_int32(field):
     assert getattr(build(choice(1, [1, 2])), field).dtype == np.int32

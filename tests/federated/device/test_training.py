@@ -45,7 +45,8 @@ def draw_examples(count, seed=2):
     history = rng.integers(1, NUM_ITEMS + 1, (count, 5)).astype(np.int32)
     history[-1, :3] = 0
     query = rng.normal(size=(count, DIM)).astype(np.float32)
-    return LocalExamples(candidates, scores, query, history, rng.integers(0, 4, count).astype(np.int32))
+    target = np.where(candidates > 0, rng.random((count, 6)), 0).astype(np.float32)
+    return LocalExamples(candidates, scores, query, history, target / target.sum(axis=1, keepdims=True))
 
 
 def train_in_keras(tower, examples, vectors, num_epochs):
@@ -65,7 +66,7 @@ def train_in_keras(tower, examples, vectors, num_epochs):
                     }
                 )["score"]
                 mask = (examples.candidates[rows] > 0).astype(np.float32)
-                loss = tf.reduce_mean(listwise_loss(tf.one_hot(examples.label[rows], 6), scores, mask))
+                loss = tf.reduce_mean(listwise_loss(examples.target[rows], scores, mask))
             optimizer.minimize(loss, tower.trainable_weights, tape)
     return flatten_weights(tower)
 

@@ -229,7 +229,7 @@ def average_by_hand(tower, start, examples, vectors) -> list:
                     )["score"]
                     scores = tf.where(client.candidates[rows] > 0, scores, -1e9)
                     loss = tf.reduce_mean(
-                        tf.nn.sparse_softmax_cross_entropy_with_logits(labels=client.label[rows], logits=scores)
+                        tf.nn.softmax_cross_entropy_with_logits(labels=client.target[rows], logits=scores)
                     )
                 gradients = tape.gradient(loss, tower.trainable_weights)
                 for variable, gradient in zip(tower.trainable_weights, gradients, strict=True):

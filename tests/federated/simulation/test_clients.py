@@ -4,10 +4,11 @@ import pytest
 from federated.simulation.choices import ChoiceMaker
 from federated.simulation.clients import Clients
 from federated.simulation.population import Population
-from federated.simulation.replay import CONSENTED, HELDOUT
+from federated.simulation.slates import find_slates
+from federated.simulation.user_log import CONSENTED, HELDOUT, PRIVATE, UserLog
 from recsys.cascade.cloud import CloudModel
 from recsys.config.federated import DeviceSettings
-from recsys.contracts.events import SURFACE_CODES, Surface
+from recsys.contracts.events import ACTION_CODES, SURFACE_CODES, Action, Surface
 from recsys.storage.registry import BundleRegistry
 from tests.bundles import bundled_workspace  # noqa: F401
 
@@ -34,12 +35,12 @@ def build(cloud, population, seed=3, settings=SETTINGS):
 
 
 def assert_equal(left, right):
-    for name in ("candidates", "cloud_scores", "query", "history", "label"):
+    for name in ("candidates", "cloud_scores", "query", "history", "target"):
         np.testing.assert_array_equal(getattr(left, name), getattr(right, name))
 
 
 def labelled(examples):
-    return [int(row[label]) for row, label in zip(examples.candidates, examples.label, strict=True)]
+    return [int(row[target.argmax()]) for row, target in zip(examples.candidates, examples.target, strict=True)]
 
 
 def test_a_choice_knows_the_history_before_it_and_nothing_later(cloud, logs):
@@ -75,6 +76,41 @@ def test_what_was_chosen_on_the_feed_is_not_sent_again(cloud, logs):
                 for fresh in (False, True):
                     choice = maker.choice(row, fresh)
                     assert not set(choice.candidates.tolist()) & set(choice.history.tolist())
+
+
+def test_what_was_shown_beside_a_choice_joins_its_list_with_the_clouds_score(cloud, logs):
+    num_joined = 0
+    for log in list(logs.values())[:5]:
+        maker = ChoiceMaker(cloud, log, 100)
+        slates = find_slates(log, PRIVATE)
+        for row in maker.private_rows:
+            plain, lesson = maker.choice(row, fresh=True), maker.lesson(row, fresh=True)
+            item, now_ms = log.item_indexes[row], log.timestamps_ms[row]
+            slate = next((s for s in slates if s.start_ms <= now_ms <= s.until_ms and item in s.item_indexes), None)
+            if slate is None:
+                continue
+            here = cloud.catalogue.surfaces[slate.item_indexes] == log.surfaces[row]
+            assert set(lesson.candidates.tolist()) == {*plain.candidates.tolist(), *slate.item_indexes[here].tolist()}
+            assert lesson.passed_over.tolist() == slate.item_indexes[here & ~slate.chosen].tolist()
+            assert item not in lesson.passed_over
+            before = dict(zip(plain.candidates.tolist(), plain.cloud_scores.tolist(), strict=True))
+            after = dict(zip(lesson.candidates.tolist(), lesson.cloud_scores.tolist(), strict=True))
+            assert {index: after[index] for index in before} == before
+            assert sorted(after.values(), reverse=True) == list(after.values())
+            num_joined += len(after) - len(before)
+    assert num_joined > 0
+
+
+def test_without_impressions_a_lesson_is_the_choice(cloud, logs):
+    log = next(iter(logs.values()))
+    silent = log.actions != ACTION_CODES[Action.IMPRESSION]
+    names = ("item_indexes", "actions", "surfaces", "timestamps_ms", "parts")
+    kept = UserLog(log.user_id, log.tier, *(getattr(log, name)[silent] for name in names))
+    maker = ChoiceMaker(cloud, kept, 100)
+    row = maker.private_rows[0]
+    plain, lesson = maker.choice(row, fresh=False), maker.lesson(row, fresh=False)
+    np.testing.assert_array_equal(plain.candidates, lesson.candidates)
+    assert len(lesson.passed_over) == 0
 
 
 def test_every_label_is_a_private_choice(cloud, population, logs):

@@ -10,7 +10,9 @@ from federated.device.personal import PersonalTower
 from federated.simulation.arms import ARMS
 from federated.simulation.personal import Personaliser
 from federated.simulation.population import Population
-from federated.simulation.replay import HELDOUT, Replayer, UserLog, _full_rank, _slates, find_tail
+from federated.simulation.replay import Replayer, _full_rank, find_tail
+from federated.simulation.slates import find_slates
+from federated.simulation.user_log import HELDOUT, UserLog
 from recsys.cascade.cloud import CloudModel
 from recsys.config.federated import FederatedSettings
 from recsys.contracts.bundle import DEVICE_TRAINING_FILE
@@ -129,18 +131,18 @@ def test_the_held_out_period_decides_nothing(population_and_replayer):
 
 def test_slates_end_where_the_person_pauses_for_half_an_hour():
     log = build_log([(1, IMPRESSION, 0, 2), (2, IMPRESSION, 1, 2), (2, CLICK, 2, 2), (3, IMPRESSION, 60, 2)])
-    first, second = _slates(log)
+    first, second = find_slates(log, HELDOUT)
     assert (first.item_indexes.tolist(), first.chosen.tolist()) == ([1, 2], [False, True])
     assert (second.item_indexes.tolist(), second.chosen.tolist()) == ([3], [False])
 
 
 def test_a_disliked_item_was_not_chosen_even_if_it_was_opened():
     log = build_log([(1, IMPRESSION, 0, 2), (1, CLICK, 1, 2), (1, DISLIKE, 2, 2)])
-    assert _slates(log)[0].chosen.tolist() == [False]
+    assert find_slates(log, HELDOUT)[0].chosen.tolist() == [False]
 
 
 def test_impressions_before_the_held_out_period_make_no_slate():
-    assert _slates(build_log([(1, IMPRESSION, 0, 0), (2, IMPRESSION, 1, 1)])) == []
+    assert find_slates(build_log([(1, IMPRESSION, 0, 0), (2, IMPRESSION, 1, 1)]), HELDOUT) == []
 
 
 def test_the_full_rank_counts_better_items_and_ties_with_a_lower_index():

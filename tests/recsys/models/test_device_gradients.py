@@ -26,9 +26,15 @@ def draw_batch(rng, *, num_lists=NUM_LISTS, num_short=0, num_absent=0, seen=(5, 
         history=rng.normal(size=(num_lists, DEVICE.history_length, DIM)).astype(np.float32) * mask[:, :, None],
         history_mask=mask,
         candidate_mask=candidate_mask,
-        label=rng.integers(0, NUM_CANDIDATES - num_short, num_lists).astype(np.int32),
+        target=draw_target(rng, candidate_mask),
         example_mask=(np.arange(num_lists) < num_lists - num_absent).astype(np.float32),
     )
+
+
+def draw_target(rng, candidate_mask):
+    """Shares of the candidates that are there."""
+    drawn = rng.dirichlet(np.ones(NUM_CANDIDATES), len(candidate_mask)) * candidate_mask
+    return (drawn / drawn.sum(axis=1, keepdims=True)).astype(np.float32)
 
 
 def tape_gradient(tower, batch):
@@ -36,8 +42,7 @@ def tape_gradient(tower, batch):
     rows = batch.example_mask > 0
     with tf.GradientTape() as tape:
         scores = tower({name: getattr(batch, name)[rows] for name in tower.input})["score"]
-        labels = tf.one_hot(batch.label[rows], NUM_CANDIDATES)
-        loss = tf.reduce_mean(listwise_loss(labels, scores, batch.candidate_mask[rows]))
+        loss = tf.reduce_mean(listwise_loss(batch.target[rows], scores, batch.candidate_mask[rows]))
     gradients = tape.gradient(loss, tower.trainable_weights)
     return loss.numpy(), np.concatenate([gradient.numpy().ravel() for gradient in gradients])
 
@@ -75,8 +80,9 @@ def test_a_batch_of_padding_alone_has_no_gradient(device_tower, rng):
 
 def test_what_the_padding_holds_does_not_matter(device_tower, rng):
     batch = draw_batch(rng, num_absent=2)
-    littered = batch._replace(query=batch.query + 7 * (1 - batch.example_mask[:, None]), label=batch.label * 0)
-    littered = littered._replace(label=np.where(batch.example_mask > 0, batch.label, 0).astype(np.int32))
+    present = batch.example_mask[:, None]
+    target = np.where(present > 0, batch.target, 1).astype(np.float32)
+    littered = batch._replace(query=batch.query + 7 * (1 - present), target=target)
     mathematics, weights = DeviceMathematics(device_tower), flatten_weights(device_tower)
     np.testing.assert_array_equal(mathematics.gradient(weights, batch)[1], mathematics.gradient(weights, littered)[1])
 

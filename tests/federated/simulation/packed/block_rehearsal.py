@@ -42,7 +42,7 @@ def draw(count: int, rng: np.random.Generator) -> LocalExamples:
         cloud_scores=rng.standard_normal((count, 6), np.float32),
         query=rng.standard_normal((count, DIM), np.float32),
         history=rng.integers(1, NUM_ITEMS, (count, 4)).astype(np.int32),
-        label=rng.integers(0, 6, count).astype(np.int32),
+        target=rng.dirichlet(np.ones(6), count).astype(np.float32),
     )
 
 
@@ -57,9 +57,9 @@ def descend(tower: tf.keras.Model, examples: LocalExamples, vectors: np.ndarray)
                     "cloud_scores": examples.cloud_scores[rows],
                     "query": examples.query[rows],
                     "history": vectors[examples.history[rows]],
-                    "history_mask": np.ones((len(examples.label[rows]), 4), np.float32),
+                    "history_mask": np.ones((len(examples.target[rows]), 4), np.float32),
                 }
-                losses = tf.nn.sparse_softmax_cross_entropy_with_logits(examples.label[rows], tower(inputs)["score"])
+                losses = tf.nn.softmax_cross_entropy_with_logits(examples.target[rows], tower(inputs)["score"])
                 loss = tf.reduce_mean(losses)
             gradients = tape.gradient(loss, tower.trainable_weights)
             for variable, gradient in zip(tower.trainable_weights, gradients, strict=True):
