@@ -88,9 +88,9 @@ class WorkersSettings(Settings):
         for address in addresses:
             host, _, port = address.rpartition(":")
             if not (host and port.isascii() and port.isdecimal() and 0 < int(port) <= _MAX_PORT):
-                raise ValueError(f"Expected workers as host:port, separated by commas, got {address!r}")
+                raise ValueError(f"expected workers as host:port, separated by commas, got {address!r}")
         if len(set(addresses)) < len(addresses):
-            raise ValueError("Expected each worker once")
+            raise ValueError(f"expected each worker once, got {list(addresses)}")
         return addresses
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from recsys.config.settings import Settings
 
@@ -31,7 +31,14 @@ class ServingSettings(Settings):
     """Received events that may wait for a training; beyond it the answer is 429."""
     poll_s: float = Field(1.0, gt=0)
     """How often the server looks whether another bundle was published."""
-    traces_endpoint: str = Field("", pattern=r"^(https?://.+)?$")
+    traces_endpoint: str = ""
     """The URL of a collector of traces (OTLP over HTTP), as "http://host:4318/v1/traces"; empty: none are made."""
     drain_s: float = Field(10.0, gt=0)
     """How long requests under way may take after SIGTERM."""
+
+    @field_validator("traces_endpoint")
+    @classmethod
+    def _check_endpoint(cls, endpoint: str) -> str:
+        if endpoint and not endpoint.startswith(("http://", "https://")):
+            raise ValueError(f"expected a URL as http://host:4318/v1/traces, or nothing, got {endpoint!r}")
+        return endpoint

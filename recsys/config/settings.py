@@ -69,4 +69,6 @@ def _explain(problem: ErrorDetails) -> str:
     key = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
         return f"unknown key `{key}`; remove it or correct its spelling"
+    if problem["type"] == "value_error":  # of a check of ours, which says what came
+        return f"`{key}`: {problem['ctx']['error']}"
     return f"`{key}`: {problem['msg']}, got {problem['input']!r}"

@@ -118,7 +118,10 @@ def test_requests_are_answered_while_the_collector_is_away_and_the_log_says_that
 
 
 def test_a_url_that_is_none_is_refused():
-    with pytest.raises(ConfigError, match="traces_endpoint"):
+    with pytest.raises(
+        ConfigError,
+        match=r"^`traces_endpoint`: expected a URL as http://host:4318/v1/traces, or nothing, got 'collector:4318'$",
+    ):
         override_settings(ServingSettings(), {"traces_endpoint": "collector:4318"})
 
 

@@ -75,10 +75,10 @@ def test_a_command_whose_worker_is_killed_ends_with_the_last_words_of_it(tmp_pat
 @pytest.mark.parametrize(
     ("workers", "why"),
     [
-        ("nowhere", "Expected workers as host:port, separated by commas, got 'nowhere'"),
-        ("here:0", "Expected workers as host:port, separated by commas, got 'here:0'"),
-        ("here:7501,", "Expected workers as host:port, separated by commas, got ''"),
-        ("here:7501,here:7501", "Expected each worker once"),
+        ("nowhere", "expected workers as host:port, separated by commas, got 'nowhere'"),
+        ("here:0", "expected workers as host:port, separated by commas, got 'here:0'"),
+        ("here:7501,", "expected workers as host:port, separated by commas, got ''"),
+        ("here:7501,here:7501", "expected each worker once, got ['here:7501', 'here:7501']"),
     ],
 )
 def test_workers_that_are_no_addresses_are_refused(tmp_path, workers, why):
