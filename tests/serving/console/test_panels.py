@@ -244,7 +244,8 @@ CUT_OFF = """() => [...document.querySelectorAll('.chart text')].filter((text) =
     return own.width && (own.left < chart.left - 1 || own.right > chart.right + 1 || [...text.parentNode.children]
         .some((other) => other !== text && other.tagName !== 'path' && meet(own, other.getBoundingClientRect())));
     function meet(one, two) {
-        return one.left < two.right - 1 && two.left < one.right - 1 && one.top < two.bottom - 3 && two.top < one.bottom - 3;
+        const apart = [two.left - one.right, one.left - two.right, two.top - one.bottom + 2, one.top - two.bottom + 2];
+        return Math.max(...apart) < -1;
     }
 }).map((text) => text.textContent)"""
 """Labels that leave their chart, or lie on one another or on a mark."""
