@@ -53,7 +53,7 @@ export function drawIntervals(width, groups) {
   const height = all.length * step + groups.length * gap + PAD.top + PAD.bottom;
   const x = scale([Math.min(0, ...all.map((row) => row.low)), Math.max(...all.map((row) => row.high)) * 1.04 || 1], [left, width - PAD.right]);
   const parts = [];
-  for (const [tick, label] of labelled(...x.domain, Math.max(3, Math.floor(width / 110)))) {
+  for (const [tick, label] of labelled(...x.domain, Math.max(3, Math.floor(width / 80)))) {
     parts.push(shape("path", { class: "grid", d: `M${x(tick)} ${PAD.top}V${height - PAD.bottom}` }));
     parts.push(text(x(tick), height - 8, label, "middle"));
   }
@@ -134,7 +134,8 @@ function ticksOf(values, count) {
 function labelled(low, high, count) {
   const raw = (high - low) / count || 1;
   const power = 10 ** Math.floor(Math.log10(raw));
-  const step = [1, 2, 5, 10].map((factor) => factor * power).find((size) => size >= raw);
+  const distance = (size) => Math.abs(Math.log(size / raw));
+  const step = [1, 2, 5, 10].map((factor) => factor * power).reduce((best, size) => (distance(size) < distance(best) ? size : best));
   const digits = Math.max(0, -Math.floor(Math.log10(step) + 1e-9));
   const first = Math.ceil(low / step - 1e-9);
   const ticks = Array.from({ length: Math.floor(high / step + 1e-9) - first + 1 }, (_, place) => (first + place) * step);

@@ -149,6 +149,26 @@ def test_the_page_works_by_keyboard(page: Page) -> None:
     assert page.evaluate("document.activeElement.dataset.action") == "like"
 
 
+def test_the_lists_are_as_high_as_their_rows_whatever_was_shown_before(page: Page) -> None:
+    measure = "['links', 'device-list', 'orders'].map((id) => document.getElementById(id).getBoundingClientRect().height)"
+    links, rows, orders = page.evaluate(measure)
+    assert rows < links < rows + 40  # a heading
+    page.click("#more")
+    assert page.evaluate(measure)[1] > 3 * rows
+    page.click("#more")
+    assert page.evaluate(measure) == [links, rows, orders]
+    show(page, "bundles")
+    show(page, "feed")
+    assert page.evaluate(measure) == [links, rows, orders]
+
+
+def test_looking_at_the_feed_again_is_no_call(page: Page) -> None:
+    act(page, 1, "like")
+    page.click("#tab-feed")
+    page.wait_for_timeout(500)
+    assert page.inner_text("#calls") == "0"
+
+
 def test_the_theme_follows_the_system_until_one_is_chosen(browser: Browser, address: str) -> None:
     context = browser.new_context(color_scheme="dark")
     page = visit(context.new_page(), address)
