@@ -150,7 +150,9 @@ def test_the_page_works_by_keyboard(page: Page) -> None:
 
 
 def test_the_lists_are_as_high_as_their_rows_whatever_was_shown_before(page: Page) -> None:
-    measure = "['links', 'device-list', 'orders'].map((id) => document.getElementById(id).getBoundingClientRect().height)"
+    measure = (
+        "['links', 'device-list', 'orders'].map((id) => document.getElementById(id).getBoundingClientRect().height)"
+    )
     links, rows, orders = page.evaluate(measure)
     assert rows < links < rows + 40  # a heading
     page.click("#more")
