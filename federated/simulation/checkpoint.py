@@ -1,5 +1,6 @@
 """What a run leaves behind after each round, so that a killed one goes on where it was.
 
+federated/<run>/settings.json      what its rounds do, and so what they hide from whom
 federated/<run>/rounds.jsonl       one line per finished round
 federated/<run>/state-00007.npz    the process's state after round 7: a round is finished once this file is there
 """
@@ -9,7 +10,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -20,6 +21,7 @@ import numpy.typing as npt
 from recsys.errors import FederationError
 from recsys.storage.atomic import write_file
 
+_SETTINGS_FILE: Final = "settings.json"
 _ROUNDS_FILE: Final = "rounds.jsonl"
 
 
@@ -77,6 +79,17 @@ class RunFolder:
     def worker_log(self) -> Path:
         """Where the TFF worker's output goes."""
         return self.root / "worker.log"
+
+    def describe(self, facts: Mapping[str, Any]) -> None:
+        """Keeps what the rounds do, for whoever looks at them; no run reads it again.
+
+        Args:
+          facts: Settings, JSON-ready.
+
+        Raises:
+          WorkspaceError: If the disk is full or refuses.
+        """
+        write_file(self.root / _SETTINGS_FILE, (json.dumps(facts, indent=1, sort_keys=True) + "\n").encode())
 
     def save(self, rounds: Sequence[RoundMetrics], leaves: Sequence[npt.NDArray[Any]]) -> None:
         """Keeps the end of a round.

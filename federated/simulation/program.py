@@ -114,6 +114,7 @@ def federate(
     base = BundleRegistry(workspace).current()
     folder = RunFolder(workspace.federated / run_name(base.manifest.version, settings, seed))
     with hold_lock(folder.root / ".lock"):
+        folder.describe(_decisive(settings))
         return _Run(workspace, settings, seed, base, folder).complete(progress, started)
 
 
@@ -122,10 +123,14 @@ def run_name(base_version: str, settings: FederatedSettings, seed: int) -> str:
 
     Nor does how many there are, unless they are private: then they decide about the noise.
     """
-    idle = {"worker_start_s"} if settings.privacy.epsilon else {"worker_start_s", "num_rounds"}
-    facts = settings.model_dump(mode="json", exclude={"rounds": idle} | dict.fromkeys(_APART, True))
-    digest = hashlib.sha256(json.dumps([facts, seed], sort_keys=True).encode()).hexdigest()
+    digest = hashlib.sha256(json.dumps([_decisive(settings), seed], sort_keys=True).encode()).hexdigest()
     return f"{base_version}-{digest[:8]}"
+
+
+def _decisive(settings: FederatedSettings) -> dict[str, Any]:
+    """Returns, JSON-ready, the settings that decide what a round does."""
+    idle = {"worker_start_s"} if settings.privacy.epsilon else {"worker_start_s", "num_rounds"}
+    return settings.model_dump(mode="json", exclude={"rounds": idle} | dict.fromkeys(_APART, True))
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,8 @@ function select(tab, focus) {
   }
   if (focus) tab.focus();
   const name = tab.getAttribute("aria-controls");
-  history.replaceState(null, "", `#${name}`);
+  // Another address, and be it by its hash, makes Chromium fetch the icon again: a call that the network panel counts.
+  if ((location.hash || "#feed") !== `#${name}`) history.replaceState(null, "", `#${name}`);
   load(name);
 }
 

@@ -25,7 +25,7 @@ export function legend(entries) {
 }
 
 /** Draws a line over rounds: `points` are `[x, y]`. */
-export function drawLine(width, points, { digits, colour, zero = false }) {
+export function drawLine(width, points, { colour, zero = false }) {
   const height = 180;
   const ys = points.map(([, y]) => y);
   const [low, high] = spread(zero ? [0, ...ys] : ys);
@@ -37,7 +37,7 @@ export function drawLine(width, points, { digits, colour, zero = false }) {
   return canvas(
     width,
     height,
-    ...gridlines(low, high, y, width, digits),
+    ...labelled(low, high, 4).flatMap(([tick, label]) => rule(y(tick), width, label)),
     ...ticksOf(xs, Math.floor(width / 60)).map((tick) => text(x(tick), height - 8, tick, "middle")),
     shape("g", { class: `line ${colour}` }, shape("path", { d: line }), ...marks),
   );
@@ -47,19 +47,21 @@ export function drawLine(width, points, { digits, colour, zero = false }) {
 export function drawIntervals(width, groups) {
   const all = groups.flatMap((group) => group.rows);
   const named = groups.length === 1;
-  const [left, step, gap] = [named ? Math.min(160, width * 0.4) : 52, named ? 30 : 15, named ? 0 : 16];
+  const isNarrow = width < 420; // names of rows stand above their lines then, not beside them
+  const beside = isNarrow ? 12 : 190;
+  const [left, step, gap] = [named ? beside : 52, named ? (isNarrow ? 36 : 30) : 15, named ? 0 : 16];
   const height = all.length * step + groups.length * gap + PAD.top + PAD.bottom;
   const x = scale([Math.min(0, ...all.map((row) => row.low)), Math.max(...all.map((row) => row.high)) * 1.04 || 1], [left, width - PAD.right]);
   const parts = [];
-  for (const tick of nice(...x.domain, Math.max(2, Math.floor(width / 110)))) {
+  for (const [tick, label] of labelled(...x.domain, Math.max(3, Math.floor(width / 80)))) {
     parts.push(shape("path", { class: "grid", d: `M${x(tick)} ${PAD.top}V${height - PAD.bottom}` }));
-    parts.push(text(x(tick), height - 8, number(tick, 2), "middle"));
+    parts.push(text(x(tick), height - 8, label, "middle"));
   }
-  let place = PAD.top + step / 2;
+  let place = PAD.top + (named && isNarrow ? step - 10 : step / 2);
   for (const group of groups) {
     if (!named) parts.push(text(0, place + (step * (group.rows.length - 1)) / 2 + 4, group.name, "start"));
     for (const row of group.rows) {
-      if (named) parts.push(text(0, place + 4, row.name, "start"));
+      if (named) parts.push(isNarrow ? text(left, place - 10, row.name, "start") : text(0, place + 4, row.name, "start"));
       parts.push(
         shape(
           "g",
@@ -92,7 +94,7 @@ export function drawHistogram(width, edges, series, label) {
     width,
     height,
     ...levels.flatMap((level) => rule(y(Math.sqrt(level)), width, number(level))),
-    ...nice(edges[0], edges.at(-1), 5).map((tick) => text(x(tick), height - 20, number(tick, 1), "middle")),
+    ...labelled(edges[0], edges.at(-1), 5).map(([tick, label]) => text(x(tick), height - 20, label, "middle")),
     text((PAD.left + width) / 2, height - 4, label, "middle"),
     ...series.map(({ colour, counts }) => shape("path", { class: `outline ${colour}`, d: outline(counts) })),
   );
@@ -114,10 +116,6 @@ function spread(values) {
   return [low >= 0 ? Math.max(0, low - room) : low - room, high + room];
 }
 
-function gridlines(low, high, y, width, digits) {
-  return nice(low, high, 4).flatMap((tick) => rule(y(tick), width, number(tick, digits)));
-}
-
 function rule(place, width, label) {
   const line = shape("path", { class: "grid", d: `M${PAD.left} ${place}H${width - PAD.right}` });
   return [line, text(PAD.left - 8, place + 4, label, "end")];
@@ -132,11 +130,14 @@ function ticksOf(values, count) {
   return values.filter((_, place) => place % step === 0);
 }
 
-/** Returns about `count` round numbers between two. */
-function nice(low, high, count) {
+/** Returns about `count` round numbers between two, each with its label: as many digits as tell them apart. */
+function labelled(low, high, count) {
   const raw = (high - low) / count || 1;
   const power = 10 ** Math.floor(Math.log10(raw));
-  const step = [1, 2, 5, 10].map((factor) => factor * power).find((size) => size >= raw);
+  const distance = (size) => Math.abs(Math.log(size / raw));
+  const step = [1, 2, 5, 10].map((factor) => factor * power).reduce((best, size) => (distance(size) < distance(best) ? size : best));
+  const digits = Math.max(0, -Math.floor(Math.log10(step) + 1e-9));
   const first = Math.ceil(low / step - 1e-9);
-  return Array.from({ length: Math.floor(high / step + 1e-9) - first + 1 }, (_, place) => (first + place) * step);
+  const ticks = Array.from({ length: Math.floor(high / step + 1e-9) - first + 1 }, (_, place) => (first + place) * step);
+  return ticks.map((tick) => [tick, number(tick, digits)]);
 }

@@ -21,20 +21,27 @@ export function shape(tag, attributes = {}, ...children) {
   return made;
 }
 
+/** Fills a panel anew; what had the focus in it has it again, where it is there again. */
+export function fill(panel, ...children) {
+  const focused = panel.contains(document.activeElement) && document.activeElement.id;
+  panel.replaceChildren(...children);
+  if (focused) byId(focused)?.focus();
+}
+
 export const byId = (id) => document.getElementById(id);
 
-/** Returns a size as "12.3 kB". */
+/** Returns a size as "12.3 kB", which no line breaks. */
 export function bytes(count) {
   if (count === null || count === undefined) return "–";
-  if (count < 1000) return `${count} B`;
-  if (count < 1e6) return `${(count / 1e3).toFixed(count < 1e4 ? 1 : 0)} kB`;
-  return `${(count / 1e6).toFixed(1)} MB`;
+  if (count < 1000) return `${count}\u00a0B`;
+  if (count < 1e6) return `${(count / 1e3).toFixed(count < 1e4 ? 1 : 0)}\u00a0kB`;
+  return `${(count / 1e6).toFixed(1)}\u00a0MB`;
 }
 
 /** Returns a number with some digits, or a dash where there is none. */
 export function number(value, digits = 0) {
   if (value === null || value === undefined || Number.isNaN(value)) return "–";
-  return value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits });
+  return value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits }).replace("-", "−");
 }
 
 export const moment = (ms) => new Date(ms).toLocaleString([], { dateStyle: "medium", timeStyle: "medium" });

@@ -156,7 +156,6 @@ function drawLinks() {
     const box = row.getBoundingClientRect();
     return box.top + box.height / 2 - frame.top;
   };
-  svg.setAttribute("viewBox", `0 0 ${frame.width} ${frame.height}`);
   const curves = links.map(([itemId, rank, cloudRank]) => {
     const end = middle(device.get(itemId));
     const start = cloud.has(itemId) ? middle(cloud.get(itemId)) : frame.height + 8;

@@ -1,7 +1,7 @@
 // Quality per user and per device tier, as `tandem evaluate` wrote it, with the spread over people.
 
 import { drawHistogram, drawIntervals, figure, legend } from "./charts.js";
-import { absence, card, element, moment, number, table, tile } from "./dom.js";
+import { absence, card, element, fill, moment, number, table, tile } from "./dom.js";
 
 const ARMS = {
   popularity: "popularity",
@@ -9,6 +9,10 @@ const ARMS = {
   cloud_query: "cloud + query vector",
   cloud_device: "cloud + device",
   full_loop: "query vector + device",
+  cloud_personal: "cloud + own tower",
+  loop_personal: "query vector + own tower",
+  cloud_gated: "cloud + gated device",
+  loop_gated: "query vector + gated device",
   oracle: "oracle",
 };
 const COMPARED = ["cloud_only", "cloud_query", "cloud_device", "full_loop"];
@@ -22,12 +26,13 @@ export function showQuality(panel, reports, chosen = 0, group = "all") {
     element("p", { class: "soft" }, "The held-out period, replayed person by person. Means over people with 95 % bootstrap intervals."),
   );
   if (!reports.length) {
-    panel.replaceChildren(intro, absence("No evaluation yet", "No report was found in this workspace.", "tandem evaluate --workspace …"));
+    fill(panel, intro, absence("No evaluation yet", "No report was found in this workspace.", "tandem evaluate --workspace …"));
     return;
   }
   const report = reports[chosen];
   const again = (place, which) => showQuality(panel, reports, place, which);
-  panel.replaceChildren(
+  fill(
+    panel,
     intro,
     element("div", { class: "bar" }, ...pickers(reports, report, chosen, group, again)),
     tiles(report),
@@ -89,8 +94,8 @@ function spreads(report, group) {
     return [absence("Spread over people", "This report was written before spreads were kept. Evaluate again.", "tandem evaluate --workspace …")];
   }
   return [
-    spread(report.distributions.ndcg_at_10, group, COMPARED, "Spread of quality", "How many people have which NDCG@10.", "NDCG@10 of a person"),
-    spread(report.distributions.gain_over_cloud_only, group, GAINING, "Spread of the gain", "How many people gain or lose how much against the cloud alone.", "change of a person's NDCG@10"),
+    spread(report.distributions.ndcg_at_10, group, COMPARED, "Spread of quality", "How many people have which NDCG@10; heights are square roots.", "NDCG@10 of a person"),
+    spread(report.distributions.gain_over_cloud_only, group, GAINING, "Spread of the gain", "How many people gain or lose how much against the cloud alone; heights are square roots.", "change of a person's NDCG@10"),
   ];
 }
 

@@ -133,6 +133,16 @@ def test_the_report_tells_every_round_and_both_arms(copies, report):
 
 
 @pytest.mark.federation
+def test_a_run_notes_the_settings_that_decide_what_its_rounds_do_and_no_others(copies, report):
+    noted = json.loads((copies[0].federated / report["run"] / "settings.json").read_text())
+    assert noted["aggregation"] == SETTINGS.aggregation.model_dump()
+    assert noted["privacy"] == SETTINGS.privacy.model_dump()
+    assert noted["rounds"]["clients_per_round"] == 6
+    assert "num_rounds" not in noted["rounds"]  # more of them go on in the same run
+    assert "release" not in noted
+
+
+@pytest.mark.federation
 def test_a_first_tower_that_beats_the_order_of_the_cloud_alone_is_released(report):
     release = report["release"]
     assert release["is_better"]

@@ -4,103 +4,32 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import shutil
-import socket
-import threading
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
-import uvicorn
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, Request, sync_playwright
+from playwright.sync_api import Browser, Page, Request
 
 from recsys.cascade.rerank import QueryEncoder, Reranker
 from recsys.config.serving import ServingSettings
 from recsys.contracts.bundle import DEVICE_TOWER_FILE, QUERY_TOWER_FILE
 from recsys.storage.registry import Bundle
 from recsys.storage.workspace import Workspace
-from serving.app import create_app
 from serving.engine import Engine
-
-FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
-CHROMIUM = shutil.which("chromium")
-ROW = "#device-list .row"
-PANELS = ("feed", "rounds", "bundles", "quality")
-
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="the page is tested in Chromium: install the Debian package `chromium`"
+from tests.serving.console.browsing import (
+    NEEDS_CHROMIUM,
+    PANELS,
+    ROW,
+    act,
+    find_faults,
+    open_page,
+    read_order,
+    serve,
+    show,
+    visit,
 )
 
-
-@pytest.fixture(scope="module")
-def address(bundled_workspace: Workspace) -> Iterator[str]:
-    with serve(bundled_workspace, ServingSettings()) as found:
-        yield found
-
-
-@contextmanager
-def serve(workspace: Workspace, settings: ServingSettings) -> Iterator[str]:
-    """Serves from a thread; yields the address of the page."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        application = create_app(workspace, settings)
-        server = uvicorn.Server(uvicorn.Config(application, log_level="error"))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-        thread.start()
-        while not server.started:
-            time.sleep(0.02)
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}/console"
-        server.should_exit = True
-        thread.join()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
-        yield chromium
-        chromium.close()
-
-
-@pytest.fixture
-def page(browser: Browser, address: str) -> Iterator[Page]:
-    """The page on a wide screen, with its feed shown."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900}, reduced_motion="reduce")
-    yield visit(context.new_page(), address)
-    context.close()
-
-
-def visit(page: Page, address: str) -> Page:
-    page.goto(address)
-    page.wait_for_selector(ROW, timeout=60_000)
-    return page
-
-
-def read_order(page: Page, of: str = "device") -> list[str]:
-    return page.eval_on_selector_all(f"#{of}-list .row", "rows => rows.map(row => row.dataset.item)")
-
-
-def act(page: Page, place: int, action: str) -> str:
-    """Acts on a row and waits for the new order; returns the item."""
-    row = page.locator(ROW).nth(place)
-    item_id = row.get_attribute("data-item")
-    done = page.evaluate("tandem.timings.length")
-    row.locator(f"[data-action={action}]").click()
-    page.wait_for_function("done => tandem.timings.length > done", arg=done)
-    return item_id
+pytestmark = NEEDS_CHROMIUM
 
 
 def test_the_towers_in_the_browser_score_as_litert_does(page: Page, bundle: Bundle) -> None:
@@ -220,6 +149,28 @@ def test_the_page_works_by_keyboard(page: Page) -> None:
     assert page.evaluate("document.activeElement.dataset.action") == "like"
 
 
+def test_the_lists_are_as_high_as_their_rows_whatever_was_shown_before(page: Page) -> None:
+    measure = (
+        "['links', 'device-list', 'orders'].map((id) => document.getElementById(id).getBoundingClientRect().height)"
+    )
+    links, rows, orders = page.evaluate(measure)
+    assert rows < links < rows + 40  # a heading
+    page.click("#more")
+    assert page.evaluate(measure)[1] > 3 * rows
+    page.click("#more")
+    assert page.evaluate(measure) == [links, rows, orders]
+    show(page, "bundles")
+    show(page, "feed")
+    assert page.evaluate(measure) == [links, rows, orders]
+
+
+def test_looking_at_the_feed_again_is_no_call(page: Page) -> None:
+    act(page, 1, "like")
+    page.click("#tab-feed")
+    page.wait_for_timeout(500)
+    assert page.inner_text("#calls") == "0"
+
+
 def test_the_theme_follows_the_system_until_one_is_chosen(browser: Browser, address: str) -> None:
     context = browser.new_context(color_scheme="dark")
     page = visit(context.new_page(), address)
@@ -248,19 +199,12 @@ def test_an_empty_workspace_says_which_command_fills_each_panel(page: Page) -> N
 def test_no_panel_overflows_or_breaks_a_rule_of_accessibility(
     width: int, theme: str, browser: Browser, address: str
 ) -> None:
-    context = browser.new_context(
-        viewport={"width": width, "height": 844}, color_scheme=theme, reduced_motion="reduce", bypass_csp=True
-    )
-    page = visit(context.new_page(), address)
-    act(page, 1, "like")
-    for panel in PANELS:
-        page.click(f"#tab-{panel}")
-        page.wait_for_selector(f"#{panel} h2")
-        assert page.evaluate("document.documentElement.scrollWidth") <= width
-        violations = Axe().run(page).response["violations"]
-        grave = [found for found in violations if found["impact"] in ("serious", "critical")]
-        assert [(found["id"], [node["html"] for node in found["nodes"]]) for found in grave] == []
-    context.close()
+    with open_page(browser, address, width, theme, let_axe_in=True) as page:
+        act(page, 1, "like")
+        for panel in PANELS:
+            show(page, panel)
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+            assert find_faults(page) == []
 
 
 def test_where_keys_are_wanted_the_page_asks_for_one_until_it_has_one_that_holds(
@@ -286,7 +230,7 @@ def test_where_keys_are_wanted_the_page_asks_for_one_until_it_has_one_that_holds
                 "words => document.querySelector('#key-reason').textContent.includes(words)", arg=reason
             )
             page.wait_for_selector("#key-dialog[open]")
-        assert [found["id"] for found in Axe().run(page).response["violations"] if found["impact"] == "serious"] == []
+        assert find_faults(page) == []
         page.fill("#key", keys["admin"])
         page.click("#key-give")
         page.wait_for_selector(ROW, timeout=60_000)

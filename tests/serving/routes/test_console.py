@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -115,7 +116,31 @@ def test_rounds_are_read_with_figures_of_cohorts_alone_up_to_a_line_that_is_brok
     (run / "rounds.jsonl").write_text("\n".join(texts))
     with start(own_workspace) as client:
         (found,) = client.get("/console/api/rounds").json()
-    assert found == {"name": run.name, "base_version": "0099-000000000000", "rounds": [line, later]}
+    nothing = dict.fromkeys(("algorithm", "aggregator", "delta"))
+    assert found == {"name": run.name, "base_version": "0099-000000000000", "rounds": [line, later], **nothing}
+
+
+NOTED = {"rounds": {"algorithm": "fed_adam"}, "aggregation": {"kind": "secure"}, "privacy": {"delta": 1e-5}}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (json.dumps(NOTED), ["fed_adam", "secure", 1e-5]),
+        (json.dumps(NOTED | {"rounds": [], "aggregation": {"kind": 3}}), [None, None, 1e-5]),
+        (json.dumps(NOTED | {"privacy": {"delta": math.nan}}), ["fed_adam", "secure", None]),
+        ("[]", [None, None, None]),
+        ("{broken", [None, None, None]),
+    ],
+)
+def test_a_run_tells_what_it_noted_of_its_settings(text: str, expected: list[object], own_workspace: Workspace) -> None:
+    run = own_workspace.federated / "0099-000000000000-0123abcd"
+    run.mkdir(parents=True)
+    (run / "rounds.jsonl").write_text('{"round_number": 1}\n')
+    (run / "settings.json").write_text(text)
+    with start(own_workspace) as client:
+        (found,) = client.get("/console/api/rounds").json()
+    assert [found[name] for name in ("algorithm", "aggregator", "delta")] == expected
 
 
 def test_a_run_without_a_finished_round_is_not_shown(own_workspace: Workspace) -> None:
