@@ -8,7 +8,7 @@ from typing import Any
 
 from cli.evaluate import report_evaluation
 from cli.trial import Exchange, try_api
-from data.ingest import ingest
+from pipelines.ingestion import ingest
 from federated.simulation.evaluation import Evaluation, evaluate
 from federated.simulation.program import federate
 from pipelines.job import train

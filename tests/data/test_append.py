@@ -6,10 +6,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from data.append import append
+from pipelines.ingestion import append
 from data.dataset import raw_event_schema
 from data.generations import generations_of
-from data.ingest import ingest, ingest_divided
+from pipelines.ingestion import ingest, ingest_divided
 from data.readers.own import read_own
 from data.split import leave_one_out
 from recsys.config.data import DataSettings

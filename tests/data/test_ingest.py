@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from data.dataset import raw_event_schema
-from data.ingest import ingest, ingest_divided
+from pipelines.ingestion import ingest, ingest_divided
 from data.split import global_time, leave_one_out
 from data.truth import Truth
 from recsys.config.data import DataSettings, SplitSettings, WorldSettings
