@@ -61,8 +61,8 @@ def ingest(
 
     Raises:
       DatasetError: If the data is missing or broken, or cannot be written (a full disk).
-      WorkspaceError: If the workspace holds another dataset, or folders that are not Tandem's; or the disk is full while
-        the shards are written, of which those that are whole stay for the next run.
+      WorkspaceError: If the workspace holds another dataset, or folders that are not Tandem's; or the disk is full
+        while the shards are written, of which those that are whole stay for the next run.
       ConfigError: If the shares of the split leave nothing to test on.
     """
     listener = progress or Silent()

@@ -19,6 +19,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -81,7 +82,7 @@ def write_shards(
         remove_partials(shard_path(devices, shard))
     num_runs = max(1, min(num_shards, -(-_count_rows(divided) // rows_per_run)))
     bounds = np.linspace(0, num_shards, num_runs + 1).astype(int).tolist()
-    runs = [ShardRun(first, end) for first, end in zip(bounds, bounds[1:], strict=False)]
+    runs = [ShardRun(first, end) for first, end in pairwise(bounds)]
 
     def construct(pipeline: beam.Pipeline) -> None:
         (
