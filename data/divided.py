@@ -1,7 +1,7 @@
-"""The divided log: what the devices hold, with the part of each event, on its way into the devices' shards.
+"""The divided log: what the devices hold, with the part and the shard of each event, on its way into the shards.
 
-`data` writes it in the order in which the events came; a job of the pipelines makes the shards out of it
-(`pipelines.shards`), and it goes when they are there.
+`data` writes it in the order in which the events came; a job of the pipelines brings together what belongs together
+(`pipelines.shards`), and it goes when the shards are there.
 """
 
 from __future__ import annotations
@@ -17,13 +17,16 @@ import pyarrow.parquet as pq
 from data.dataset import Dataset, raw_event_schema
 from data.identity import hash_ids
 from data.split import Split
-from recsys.contracts.arrays import BoolArray, Int64Array
+from recsys.contracts.arrays import BoolArray, Int32Array
 from recsys.progress import Progress
 
 USERS_PER_SHARD: Final = 512
 """People whose devices share a file, about."""
 
 DIVIDED_FOLDER: Final = "divided"
+
+SHARD: Final = "shard"
+"""Column of the divided log: the number of the person's shard."""
 
 ROWS_PER_FILE: Final = 262_144
 
@@ -50,9 +53,9 @@ def count_shards(num_users: int) -> int:
     return max(1, -(-num_users // USERS_PER_SHARD))
 
 
-def shards_of(user_ids: Sequence[str], num_shards: int) -> Int64Array:
-    """Returns the shard of each person, `[num_users]` int64, by a stable hash."""
-    return (hash_ids(user_ids, "device-shard") % num_shards).astype(np.int64)
+def shards_of(user_ids: Sequence[str], num_shards: int) -> Int32Array:
+    """Returns the shard of each person, `[num_users]` int32, by a stable hash."""
+    return (hash_ids(user_ids, "device-shard") % num_shards).astype(np.int32)
 
 
 def shard_path(devices: Path, shard: int) -> Path:
@@ -60,9 +63,14 @@ def shard_path(devices: Path, shard: int) -> Path:
     return devices / f"shard-{shard:04d}.parquet"
 
 
-def divided_schema() -> pa.Schema:
-    """Returns the columns of a divided log, and of a shard."""
+def shard_schema() -> pa.Schema:
+    """Returns the columns of a shard: those of an event, and its part."""
     return raw_event_schema().append(pa.field("part", pa.string()))
+
+
+def divided_schema() -> pa.Schema:
+    """Returns the columns of the divided log."""
+    return shard_schema().append(pa.field(SHARD, pa.int32()))
 
 
 def write_divided(folder: Path, dataset: Dataset, split: Split, lawful: BoolArray) -> None:
@@ -70,7 +78,10 @@ def write_divided(folder: Path, dataset: Dataset, split: Split, lawful: BoolArra
     events = dataset.events.append_column("part", split.parts)
     rows = np.flatnonzero(lawful)
     ids = events.column("event_id").take(pa.array(rows)).to_pandas()
-    write_parts(events.take(pa.array(rows[~ids.duplicated().to_numpy()])), folder)
+    events = events.take(pa.array(rows[~ids.duplicated().to_numpy()]))
+    users = events.column("user_id").combine_chunks().dictionary_encode()
+    shards = shards_of(users.dictionary.to_pylist(), count_shards(dataset.users.num_rows))[users.indices.to_numpy()]
+    write_parts(events.append_column(divided_schema().field(SHARD), pa.array(shards)), folder)
 
 
 def write_parts(events: pa.Table, folder: Path, first_part: int = 0) -> None:

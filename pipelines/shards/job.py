@@ -29,10 +29,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from data.divided import divided_schema, shard_path, shards_of
+from data.divided import SHARD, divided_schema, shard_path
 from pipelines.metering import Metered
 from pipelines.runner import run
-from recsys.contracts.arrays import Int64Array
 from recsys.errors import DatasetError
 from recsys.progress import Progress
 from recsys.storage.atomic import remove_partials, write_file
@@ -89,7 +88,7 @@ def write_shards(
             pipeline
             | "Runs of shards" >> beam.Create([each for each in runs if _missing(each, devices)])
             | "Spread" >> beam.Reshuffle()
-            | "Write shards" >> beam.ParDo(Metered("write shards", WriteShards(divided, devices, num_shards)))
+            | "Write shards" >> beam.ParDo(Metered("write shards", WriteShards(divided, devices)))
         )
 
     with _telling(devices, progress):
@@ -99,11 +98,10 @@ def write_shards(
 class WriteShards(beam.DoFn):
     """Writes the missing shards of a run."""
 
-    def __init__(self, divided: Path, devices: Path, num_shards: int) -> None:
-        """Keeps the folders, and over how many shards people are spread."""
+    def __init__(self, divided: Path, devices: Path) -> None:
+        """Keeps the folders."""
         self._divided = divided
         self._devices = devices
-        self._num_shards = num_shards
 
     def process(self, element: ShardRun) -> None:
         """Reads the log once and writes the shards one by one.
@@ -113,22 +111,19 @@ class WriteShards(beam.DoFn):
           DatasetError: If a file of the log is broken.
         """
         missing = _missing(element, self._devices)
-        nothing = (divided_schema().empty_table(), np.empty(0, np.int64))
-        kept = [nothing, *(self._keep(table, element) for path in _list_parts(self._divided) for table in _read(path))]
-        events = pa.concat_tables([table for table, _ in kept])
-        shards = np.concatenate([codes for _, codes in kept])
+        kept = [_keep(events, element) for path in _list_parts(self._divided) for events in _read(path)]
+        events = pa.concat_tables([divided_schema().empty_table(), *kept])
         for shard in missing:
-            chosen = events.filter(pa.array(shards == shard))
+            chosen = events.filter(pc.equal(events.column(SHARD), shard)).drop_columns(SHARD)
             sink = io.BytesIO()
             pq.write_table(chosen.take(pc.sort_indices(chosen, _ORDER)), sink)
             write_file(shard_path(self._devices, shard), sink.getvalue())
 
-    def _keep(self, events: pa.Table, shards: ShardRun) -> tuple[pa.Table, Int64Array]:
-        """Returns the rows of these shards' people, and `[num_rows]` int64, the shard of each."""
-        users = events.column("user_id").combine_chunks().dictionary_encode()
-        codes = shards_of(users.dictionary.to_pylist(), self._num_shards)[users.indices.to_numpy()]
-        is_kept = (codes >= shards.first) & (codes < shards.end)
-        return events.filter(pa.array(is_kept)), codes[is_kept]
+
+def _keep(events: pa.Table, shards: ShardRun) -> pa.Table:
+    """Returns the rows of the people of these shards."""
+    numbers = events.column(SHARD)
+    return events.filter(pc.and_(pc.greater_equal(numbers, shards.first), pc.less(numbers, shards.end)))
 
 
 def _missing(shards: ShardRun, devices: Path) -> list[int]:

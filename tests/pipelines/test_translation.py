@@ -6,11 +6,12 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from apache_beam.portability.api import beam_runner_api_pb2
 
-from data.divided import write_parts
+from data.divided import SHARD, write_parts
 from pipelines.dataflow import options_of
 from pipelines.embed.job import embed
 from pipelines.prepare.job import prepare
@@ -87,7 +88,8 @@ def test_the_graphs_of_all_beam_stages_are_portable_and_leave_the_same_files(
     prepare(tiny_workspace.events, tiny_workspace.items, tmp_path / "prepared", TINY_CLOUD.prepare, flags)
     recount(expected.folder, tmp_path / "counted", TINY_CLOUD.statistics, flags)
     embed(expected.folder / VOCABULARY_FILE, trained.path(ITEM_TOWER_FILE), tmp_path / "embedded", flags)
-    write_parts(pq.read_table(tiny_workspace.devices), tmp_path / "divided")
+    held = pq.read_table(tiny_workspace.devices)
+    write_parts(held.append_column(SHARD, pa.array([0] * held.num_rows, pa.int32())), tmp_path / "divided")
     write_shards(tmp_path / "divided", tmp_path / "devices", 1, Silent(), flags)
     assert rows_of(tmp_path / "prepared" / "events") == rows_of(expected.folder / "events") != Counter()
     for name in (ITEM_TO_ITEM_FILE, VOCABULARY_FILE):

@@ -12,8 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from data import divided as layout
 from data.dataset import Dataset
-from data.divided import divided_schema, shards_of, write_divided, write_parts
+from data.divided import divided_schema, shard_schema, shards_of, write_divided, write_parts
 from data.lawfulness import find_lawful
 from data.registry import read_dataset
 from data.split import Split, split_edge_cloud
@@ -76,7 +77,9 @@ def world() -> tuple[Dataset, Split]:
 
 
 @pytest.fixture
-def divided(world: tuple[Dataset, Split], tmp_path: Path) -> Path:
+def divided(world: tuple[Dataset, Split], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The log of the 40 people of the world, over five shards."""
+    monkeypatch.setattr(layout, "USERS_PER_SHARD", 8)
     dataset, split = world
     write_divided(tmp_path / "divided", dataset, split, find_lawful(dataset.events))
     return tmp_path / "divided"
@@ -112,7 +115,7 @@ def test_everybody_holds_their_lawful_events_once_in_the_order_of_time(
     held: dict[str, list[dict[str, object]]] = {}
     for shard in range(NUM_SHARDS):
         table = pq.read_table(devices / f"shard-{shard:04d}.parquet")
-        assert table.schema == divided_schema()
+        assert table.schema == shard_schema()
         users = table.column("user_id").to_pylist()
         assert users == sorted(users)
         assert set(shards_of(users, NUM_SHARDS).tolist()) == {shard}
@@ -133,7 +136,7 @@ def test_how_many_rows_a_worker_holds_does_not_show(divided: Path, devices: Path
 def test_a_log_without_events_gives_a_shard_without_rows(devices: Path, tmp_path: Path) -> None:
     write_parts(divided_schema().empty_table(), tmp_path / "divided")
     write_shards(tmp_path / "divided", devices, 1, Silent())
-    assert pq.read_table(devices / "shard-0000.parquet").equals(divided_schema().empty_table())
+    assert pq.read_table(devices / "shard-0000.parquet").equals(shard_schema().empty_table())
 
 
 def test_shards_that_are_there_stay_and_the_missing_are_written(divided: Path, devices: Path) -> None:
