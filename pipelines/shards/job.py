@@ -77,8 +77,6 @@ def write_shards(
     # Workers of a cluster stand in folders of their own.
     divided, devices = divided.absolute(), devices.absolute()
     progress.stage("writing the devices' shards", num_shards)
-    for shard in range(num_shards):
-        remove_partials(shard_path(devices, shard))
     num_runs = max(1, min(num_shards, -(-_count_rows(divided) // rows_per_run)))
     bounds = np.linspace(0, num_shards, num_runs + 1).astype(int).tolist()
     runs = [ShardRun(first, end) for first, end in pairwise(bounds)]
@@ -93,6 +91,8 @@ def write_shards(
 
     with _telling(devices, progress):
         run(construct, flags)
+    for shard in range(num_shards):  # of runs, or workers, that were killed
+        remove_partials(shard_path(devices, shard))
 
 
 class WriteShards(beam.DoFn):
