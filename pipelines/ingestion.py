@@ -23,24 +23,24 @@ def ingest(
     progress: Progress | None = None,
 ) -> DatasetCard:
     """Reads a dataset, divides it by protocol E and writes it into the workspace (see `data.ingest.ingest`)."""
-    return data.ingest.ingest(workspace, name, settings, seed, _write_shards, source, progress)
+    return data.ingest.ingest(workspace, name, settings, seed, write_shards, source, progress)
 
 
 def ingest_divided(
     workspace: Workspace, dataset: Dataset, split: Split, progress: Progress | None = None
 ) -> DatasetCard:
     """Writes a dataset that is read and divided already (see `data.ingest.ingest_divided`)."""
-    return data.ingest.ingest_divided(workspace, dataset, split, _write_shards, progress)
+    return data.ingest.ingest_divided(workspace, dataset, split, write_shards, progress)
 
 
 def append(workspace: Workspace, source: Path, progress: Progress | None = None) -> DatasetCard:
     """Adds a log of one's own to a workspace (see `data.append.append`)."""
-    return data.append.append(workspace, source, _write_shards, progress)
+    return data.append.append(workspace, source, write_shards, progress)
 
 
-def _write_shards(divided: Path, devices: Path, num_shards: int, progress: Progress) -> None:
-    """Runs the job in this process. Beam is imported only here: where all is there, nothing waits for it."""
+def write_shards(divided: Path, devices: Path, num_shards: int, progress: Progress) -> None:
+    """Runs `pipelines.shards.job` in this process. Beam is imported here: a filled workspace waits for none."""
     with quiet_logs():
-        from pipelines.shards.job import write_shards
+        from pipelines.shards import job
 
-    write_shards(divided, devices, num_shards, progress)
+    job.write_shards(divided, devices, num_shards, progress)

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from benchmarks.prepare.log import hex_ids
 from data.divided import DIVIDED_FOLDER, SHARD, count_shards, divided_schema, shards_of, write_parts
 from data.identity import assign_tiers
-from pipelines.shards.job import write_shards
+from pipelines.ingestion import write_shards
 from recsys.contracts.arrays import Float64Array
 from recsys.contracts.bundle import VOCABULARY_FILE
 from recsys.contracts.events import SURFACE_CODES, Action, Surface
