@@ -1,4 +1,4 @@
-"""A verb of `tandem` as a real command that is killed: in a process group of its own, so that nothing can tidy up."""
+"""Processes of their own: a verb of `tandem` that is killed, in its own group so that nothing can tidy up; modules."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from recsys.errors import TrainingError
 from recsys.storage.workspace import Workspace
 
 _ROOT: Final = Path(__file__).resolve().parents[1]
@@ -35,11 +36,10 @@ class Command:
         """Starts a verb on a workspace, in whose root its log lies then."""
         command = [sys.executable, "-m", "cli", verb, "--workspace", str(workspace.root), "--seed", str(seed)]
         command += ["--config", str(config)] if config else []
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(_ROOT), os.environ.get("PYTHONPATH", "")])}
         log = workspace.root / f"{verb}.log"
         with log.open("wb") as sink:
             process = subprocess.Popen(
-                command, env=environment, stdout=subprocess.DEVNULL, stderr=sink, start_new_session=True
+                command, env=_environment(), stdout=subprocess.DEVNULL, stderr=sink, start_new_session=True
             )
         return cls(process, log, time.perf_counter())
 
@@ -74,3 +74,19 @@ class Command:
     def last_words(self) -> str:
         """Returns the end of that."""
         return self.read_log()[-_LAST_WORDS:]
+
+
+def run_python(*arguments: str) -> None:
+    """Runs Python to its end, where it finds this repository.
+
+    Raises:
+      TrainingError: If it ends otherwise than well; its last words are in the message.
+    """
+    run = subprocess.run([sys.executable, *arguments], env=_environment(), capture_output=True, text=True)
+    if run.returncode:
+        words, code = " ".join(arguments), run.returncode
+        raise TrainingError(f"Expected `python {words}` to end well, got code {code}: {run.stderr[-_LAST_WORDS:]}")
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(_ROOT), os.environ.get("PYTHONPATH", "")])}

@@ -13,8 +13,8 @@ import numpy as np
 from benchmarks.settings import PipelineSettings
 from benchmarks.task import Log, Requests, Task
 from data.dataset import Dataset
-from data.ingest import ingest_divided
 from data.split import Split
+from pipelines.ingestion import ingest_divided
 from pipelines.job import train
 from recsys.cascade.cloud import CloudModel
 from recsys.config.cloud import CloudSettings

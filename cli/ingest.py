@@ -46,7 +46,7 @@ def ingest(
             following = f"Next: tandem train --fine-tune --workspace {workspace}"
         else:
             settings = load_settings(DataSettings, config)
-            from data.ingest import ingest as ingest_dataset
+            from pipelines.ingestion import ingest as ingest_dataset
 
             card = ingest_dataset(place, data or "synthetic", settings, seed, source, session.progress)
             following = f"Next: tandem train --workspace {workspace}"
@@ -57,7 +57,7 @@ def ingest(
 def _append(
     workspace: Workspace, data: str | None, source: Path | None, config: Path | None, progress: Progress
 ) -> DatasetCard:
-    from data.append import append
+    from pipelines.ingestion import append
     from recsys.errors import ConfigError
 
     if source is None or config is not None or data not in (None, "events"):

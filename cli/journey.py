@@ -8,9 +8,9 @@ from typing import Any
 
 from cli.evaluate import report_evaluation
 from cli.trial import Exchange, try_api
-from data.ingest import ingest
 from federated.simulation.evaluation import Evaluation, evaluate
 from federated.simulation.program import federate
+from pipelines.ingestion import ingest
 from pipelines.job import train
 from recsys.config.demo import DemoSettings
 from recsys.progress import Progress

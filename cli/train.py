@@ -75,7 +75,7 @@ def _choose_runner(settings: CloudSettings, name: str | None) -> CloudSettings:
 
 def _ensure_data(workspace: Workspace, name: str | None, source: Path | None, seed: int, progress: Progress) -> None:
     """Ingests where the workspace is empty, or holds another dataset than the one named (which is refused there)."""
-    from data.ingest import ingest
+    from pipelines.ingestion import ingest
     from recsys.config.data import DataSettings
 
     filled = (workspace.root / "dataset.json").exists()

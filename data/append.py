@@ -22,8 +22,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from data.dataset import Dataset, raw_event_schema
+from data.divided import DIVIDED_FOLDER, ShardWriter, count_shards, write_divided, write_parts
 from data.generations import generations_of, mark_generations
-from data.ingest import read_settings, write_log, write_shards
+from data.ingest import read_settings
 from data.lawfulness import find_lawful
 from data.registry import read_dataset
 from data.split import Split, split_edge_cloud
@@ -39,7 +40,9 @@ _DIGESTS: Final = "appended.json"
 """Which logs were appended, by their content: the same one again changes nothing."""
 
 
-def append(workspace: Workspace, source: Path, progress: Progress | None = None) -> DatasetCard:
+def append(
+    workspace: Workspace, source: Path, write_shards: ShardWriter, progress: Progress | None = None
+) -> DatasetCard:
     """Adds a log of one's own (see `data/event_schema.md`) to a workspace, and returns its new card.
 
     Events whose id is known are left out; an item or a person that is known stays as it is, a room is what was said of
@@ -49,6 +52,7 @@ def append(workspace: Workspace, source: Path, progress: Progress | None = None)
     Args:
       workspace: Filled by `data.ingest.ingest`.
       source: Folder or file of the events.
+      write_shards: Makes the devices' shards.
       progress: A listener.
 
     Raises:
@@ -69,7 +73,7 @@ def append(workspace: Workspace, source: Path, progress: Progress | None = None)
             listener.note(f"{workspace.root} already holds these events: nothing to do.")
             return workspace.read_card()
         listener.stage("dividing each history anew")
-        change.write(workspace, digest, listener)
+        change.write(workspace, digest, write_shards, listener)
         _move_into_place(workspace)
         return workspace.read_card()
 
@@ -118,19 +122,22 @@ class _Change:
     def is_empty(self) -> bool:
         return not self.num_new_items and bool((self.earlier >= 0).all())
 
-    def write(self, workspace: Workspace, digest: str, progress: Progress) -> None:
+    def write(self, workspace: Workspace, digest: str, write_shards: ShardWriter, progress: Progress) -> None:
         """Writes all that changes beside the workspace's own, and makes it valid."""
         partial = Workspace(workspace.root / PARTIAL_APPEND_FOLDER)
         with explain_disk_errors(partial.root, 0):
             shutil.rmtree(partial.root, ignore_errors=True)
-            for folder in (partial.events, partial.devices, partial.items.parent):
+            for folder in (partial.devices, partial.items.parent):
                 folder.mkdir(parents=True)
             consented = self.dataset.events.filter(pa.array(self._newly_consented))
-            write_log(consented, partial.events, 1 + _last_part(workspace.events))
+            write_parts(consented, partial.events, 1 + _last_part(workspace.events))
             pq.write_table(self.dataset.items, partial.items)
             pq.write_table(self.dataset.rooms, partial.rooms)
             pq.write_table(self.dataset.users, partial.users)
-            write_shards(partial.devices, self.dataset, self.split, self.lawful, progress)
+            divided = partial.root / DIVIDED_FOLDER
+            write_divided(divided, self.dataset, self.split, self.lawful)
+            write_shards(divided, partial.devices, count_shards(self.dataset.users.num_rows), progress)
+            shutil.rmtree(divided)
             text = json.dumps([*_read_digests(workspace), digest], indent=1) + "\n"
             (partial.root / _DIGESTS).write_text(text, encoding="utf-8")
             partial.write_card(self._describe(workspace.read_card()))

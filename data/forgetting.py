@@ -25,7 +25,15 @@ from data.truth import Truth
 from recsys.errors import WorkspaceError
 from recsys.storage.atomic import explain_disk_errors, write_file
 from recsys.storage.session_store import SQLiteSessionStore
-from recsys.storage.workspace import APPEND_FOLDER, PARTIAL_APPEND_FOLDER, PARTS, SESSIONS_FILE, Workspace
+from recsys.storage.workspace import (
+    APPEND_FOLDER,
+    INGEST_FOLDER,
+    PARTIAL_APPEND_FOLDER,
+    PARTIAL_INGEST_FOLDER,
+    PARTS,
+    SESSIONS_FILE,
+    Workspace,
+)
 
 _PER_USER: Final = ("long_term", "interests", "session_starts_ms")
 """Arrays of a truth with a row per person."""
@@ -42,7 +50,8 @@ def forget(workspace: Workspace, user_id: str) -> None:
         _remove_stages(stages, user_id)
     for path in sorted(workspace.root.glob("teacher/*.parquet")):
         _rewrite(path, user_id)
-    shutil.rmtree(workspace.root / PARTIAL_APPEND_FOLDER, ignore_errors=True)  # of an append that was cut off
+    for cut_off in (PARTIAL_APPEND_FOLDER, PARTIAL_INGEST_FOLDER, INGEST_FOLDER):  # begun anew by the next run
+        shutil.rmtree(workspace.root / cut_off, ignore_errors=True)
     whole = Workspace(workspace.root / APPEND_FOLDER)
     removed: Counter[str] = Counter()
     for place in (whole, workspace):

@@ -1,23 +1,25 @@
 """Fills a workspace with a dataset: the consented log for the cloud, shards for the devices, the catalogue.
 
 Everything is written beside its place and moved there at the end; `dataset.json` comes last, so that a workspace holds
-a whole dataset or none.
+a whole dataset or none. A run that was cut off while the shards were written goes on with them. Who makes these is the
+caller's to say: `pipelines.ingestion` gives the Beam job, which `data` may not know.
 """
 
 from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from data.dataset import Dataset
-from data.identity import hash_ids
+from data.divided import DIVIDED_FOLDER, ShardWriter, count_shards, write_divided, write_parts
 from data.lawfulness import find_lawful
 from data.registry import read_dataset
 from data.split import Split, split_edge_cloud
@@ -25,13 +27,9 @@ from recsys.config.data import DataSettings
 from recsys.contracts.arrays import BoolArray
 from recsys.errors import DatasetError, WorkspaceError
 from recsys.progress import Progress, Silent
-from recsys.storage.workspace import DatasetCard, Workspace
+from recsys.storage.atomic import publish_folder
+from recsys.storage.workspace import INGEST_FOLDER, PARTIAL_INGEST_FOLDER, DatasetCard, Workspace
 
-USERS_PER_SHARD = 512
-"""People whose devices share a file, about."""
-
-_ROWS_PER_FILE = 262_144
-_PARTIAL = "ingest.partial"
 _REQUEST = "ingest.json"
 """What was asked for; its presence means that the data folders were written here and may be replaced."""
 
@@ -43,24 +41,28 @@ def ingest(
     name: str,
     settings: DataSettings,
     seed: int,
+    write_shards: ShardWriter,
     source: Path | None = None,
     progress: Progress | None = None,
 ) -> DatasetCard:
     """Reads a dataset, divides it by protocol E and writes it into the workspace.
 
-    The same request on the same workspace again returns at once; a run that was cut off is begun anew.
+    The same request on the same workspace again returns at once; a run that was cut off goes on where its shards are
+    written, and is begun anew otherwise.
 
     Args:
       workspace: Where to write.
       name: A key of `data.registry.DATASETS`.
       settings: Size of the synthetic world and shares of the split.
       seed: Of the synthetic world.
+      write_shards: Makes the devices' shards.
       source: Folder, archive or file of the data; None looks in `TANDEM_DATA`, then in the download cache.
       progress: A listener.
 
     Raises:
       DatasetError: If the data is missing or broken, or cannot be written (a full disk).
-      WorkspaceError: If the workspace holds another dataset, or folders that are not Tandem's.
+      WorkspaceError: If the workspace holds another dataset, or folders that are not Tandem's; or the disk is full
+        while the shards are written, of which those that are whole stay for the next run.
       ConfigError: If the shares of the split leave nothing to test on.
     """
     listener = progress or Silent()
@@ -68,18 +70,13 @@ def ingest(
     if (workspace.root / "dataset.json").exists():
         return _reuse(workspace, request, listener)
     _check_ownership(workspace)
-    listener.stage(f"reading {name}")
-    dataset = read_dataset(name, source, settings, seed)
-    for note in dataset.notes:
-        listener.note(note)
-    listener.stage("dividing each history into consented log, private log and test")
-    lawful = find_lawful(dataset.events)
-    split = split_edge_cloud(dataset.events, settings.split, lawful)
-    return _store(workspace, dataset, split, lawful, _describe(dataset, split, seed), request, listener)
+    if not _is_divided(workspace, request):
+        _read_and_divide(workspace, name, settings, seed, source, request, listener)
+    return _finish(workspace, write_shards, listener)
 
 
 def ingest_divided(
-    workspace: Workspace, dataset: Dataset, split: Split, progress: Progress | None = None
+    workspace: Workspace, dataset: Dataset, split: Split, write_shards: ShardWriter, progress: Progress | None = None
 ) -> DatasetCard:
     """Writes a dataset that is read and divided already, such as by a protocol that measures the cloud alone.
 
@@ -87,11 +84,12 @@ def ingest_divided(
       workspace: Where to write; the same dataset under the same division again returns at once.
       dataset: Real data.
       split: By the parts of a workspace (see `Split.consent`).
+      write_shards: Makes the devices' shards.
       progress: A listener.
 
     Raises:
       DatasetError: If it cannot be written (a full disk).
-      WorkspaceError: If the workspace holds another dataset, or folders that are not Tandem's.
+      WorkspaceError: As `ingest` raises it.
     """
     listener = progress or Silent()
     asked = {"name": dataset.name, "split": split.name, "split_fingerprint": split.fingerprint}
@@ -99,8 +97,9 @@ def ingest_divided(
     if (workspace.root / "dataset.json").exists():
         return _reuse(workspace, request, listener)
     _check_ownership(workspace)
-    lawful = find_lawful(dataset.events)
-    return _store(workspace, dataset, split, lawful, _describe(dataset, split, 0), request, listener)
+    if not _is_divided(workspace, request):
+        _write(workspace, dataset, split, find_lawful(dataset.events), _describe(dataset, split, 0), request)
+    return _finish(workspace, write_shards, listener)
 
 
 @dataclass(frozen=True)
@@ -111,29 +110,58 @@ class _Request:
     title: str
 
 
-def _store(
+def _is_divided(workspace: Workspace, request: _Request) -> bool:
+    """Whether an earlier run on the same request left all but the shards."""
+    try:
+        return (workspace.root / INGEST_FOLDER / _REQUEST).read_text(encoding="utf-8") == request.text
+    except OSError:
+        return False
+
+
+def _read_and_divide(
     workspace: Workspace,
-    dataset: Dataset,
-    split: Split,
-    lawful: BoolArray,
-    card: DatasetCard,
+    name: str,
+    settings: DataSettings,
+    seed: int,
+    source: Path | None,
     request: _Request,
     listener: Progress,
-) -> DatasetCard:
-    """Writes beside, moves into place, and vouches for it with the card, which it returns.
+) -> None:
+    listener.stage(f"reading {name}")
+    dataset = read_dataset(name, source, settings, seed)
+    for note in dataset.notes:
+        listener.note(note)
+    listener.stage("dividing each history into consented log, private log and test")
+    lawful = find_lawful(dataset.events)
+    split = split_edge_cloud(dataset.events, settings.split, lawful)
+    _write(workspace, dataset, split, lawful, _describe(dataset, split, seed), request)
+
+
+def _finish(workspace: Workspace, write_shards: ShardWriter, listener: Progress) -> DatasetCard:
+    """Makes the shards, moves all into place, and vouches for it with the card, which it returns.
 
     Raises:
-      DatasetError: If the disk is full or the folder not writable; nothing half-written is left then.
+      DatasetError: If the disk is full or the folder not writable.
+      WorkspaceError: The same, while the shards are written.
     """
-    try:
-        _write(workspace, dataset, split, lawful, listener)
-        _install(workspace, request)
+    divided = Workspace(workspace.root / INGEST_FOLDER)
+    card = divided.read_card()
+    write_shards(divided.root / DIVIDED_FOLDER, divided.devices, count_shards(card.num_users), listener)
+    with _explain(workspace, card.name):
+        _install(workspace)
         workspace.write_card(card)
-        return card
+    return card
+
+
+@contextmanager
+def _explain(workspace: Workspace, name: str) -> Iterator[None]:
+    """Turns an error of the file system into one that says what to do; nothing half-written is left then."""
+    try:
+        yield
     except OSError as error:
-        shutil.rmtree(workspace.root / _PARTIAL, ignore_errors=True)
+        shutil.rmtree(workspace.root / PARTIAL_INGEST_FOLDER, ignore_errors=True)
         raise DatasetError(
-            f"Expected to write {dataset.name} into {workspace.root}, got: {error.strerror or error}. "
+            f"Expected to write {name} into {workspace.root}, got: {error.strerror or error}. "
             "Make room there (or the right to write), or choose another --workspace; then run the same command again."
         ) from error
 
@@ -197,61 +225,50 @@ def _check_ownership(workspace: Workspace) -> None:
         )
 
 
-def _write(workspace: Workspace, dataset: Dataset, split: Split, lawful: BoolArray, progress: Progress) -> None:
-    """Writes all pieces under the partial folder."""
-    partial = Workspace(workspace.root / _PARTIAL)
-    if partial.root.exists():
-        shutil.rmtree(partial.root)
-    for folder in (partial.events, partial.devices, partial.items.parent):
-        folder.mkdir(parents=True)
-    write_log(dataset.events.filter(pa.array(split.mask("consented"))), partial.events)
-    for table, path in (
-        (dataset.items, partial.items),
-        (dataset.rooms, partial.rooms),
-        (dataset.users, partial.users),
-    ):
-        pq.write_table(table, path)
-    if dataset.truth is not None:
-        dataset.truth.save(partial.truth)
-    write_shards(partial.devices, dataset, split, lawful, progress)
+def _write(
+    workspace: Workspace, dataset: Dataset, split: Split, lawful: BoolArray, card: DatasetCard, request: _Request
+) -> None:
+    """Leaves all but the shards in a folder that appears whole.
+
+    Raises:
+      DatasetError: If the disk is full or the folder not writable; nothing is left then.
+      WorkspaceError: If it turns out so at the very end.
+    """
+    partial = Workspace(workspace.root / PARTIAL_INGEST_FOLDER)
+    whole = workspace.root / INGEST_FOLDER
+    with _explain(workspace, dataset.name):
+        for remains in (partial.root, whole):
+            if remains.exists():
+                shutil.rmtree(remains)
+        for folder in (partial.devices, partial.items.parent):
+            folder.mkdir(parents=True)
+        write_parts(dataset.events.filter(pa.array(split.mask("consented"))), partial.events)
+        for table, path in (
+            (dataset.items, partial.items),
+            (dataset.rooms, partial.rooms),
+            (dataset.users, partial.users),
+        ):
+            pq.write_table(table, path)
+        if dataset.truth is not None:
+            dataset.truth.save(partial.truth)
+        write_divided(partial.root / DIVIDED_FOLDER, dataset, split, lawful)
+        partial.write_card(card)
+        (partial.root / _REQUEST).write_text(request.text, encoding="utf-8")
+    publish_folder(partial.root, whole)
 
 
-def write_log(events: pa.Table, folder: Path, first_part: int = 0) -> None:
-    """Writes the consented log as `part-<number>.parquet`, numbered from `first_part`."""
-    for number, start in enumerate(range(0, max(events.num_rows, 1), _ROWS_PER_FILE), start=first_part):
-        pq.write_table(events.slice(start, _ROWS_PER_FILE), folder / f"part-{number:04d}.parquet")
-
-
-def write_shards(folder: Path, dataset: Dataset, split: Split, lawful: BoolArray, progress: Progress) -> None:
-    """Writes what the devices hold: lawful events, each once, by person and time."""
-    events = dataset.events.append_column("part", split.parts)
-    rows = np.flatnonzero(lawful)
-    ids = events.column("event_id").take(pa.array(rows)).to_pandas()
-    events = events.take(pa.array(rows[~ids.duplicated().to_numpy()]))
-    users = events.column("user_id").combine_chunks().dictionary_encode()
-    num_shards = max(1, -(-dataset.users.num_rows // USERS_PER_SHARD))
-    shard_of_user = (hash_ids(users.dictionary.to_pylist(), "device-shard") % num_shards).astype(np.int64)
-    shards = shard_of_user[users.indices.to_numpy()]
-    progress.stage("writing the devices' shards", num_shards)
-    for shard in range(num_shards):
-        chosen = events.filter(pa.array(shards == shard))
-        order = pc.sort_indices(chosen, [(name, "ascending") for name in ("user_id", "timestamp_ms", "event_id")])
-        pq.write_table(chosen.take(order), folder / f"shard-{shard:04d}.parquet")
-        progress.advance(shard + 1)
-
-
-def _install(workspace: Workspace, request: _Request) -> None:
-    """Moves the pieces to their places; the mark comes first, so that a cut-off move can be begun anew."""
-    (workspace.root / _REQUEST).write_text(request.text, encoding="utf-8")
-    partial = workspace.root / _PARTIAL
+def _install(workspace: Workspace) -> None:
+    """Moves the pieces to their places; the mark comes first, so that a move that was cut off is begun anew."""
+    whole = workspace.root / INGEST_FOLDER
+    (whole / _REQUEST).replace(workspace.root / _REQUEST)
     for piece in _PIECES:
         target = workspace.root / piece
         if target.is_dir():
             shutil.rmtree(target)
         target.unlink(missing_ok=True)
-        if (partial / piece).exists():
-            (partial / piece).rename(target)
-    partial.rmdir()
+        if (whole / piece).exists():
+            (whole / piece).rename(target)
+    shutil.rmtree(whole)
 
 
 def _describe(dataset: Dataset, split: Split, seed: int) -> DatasetCard:

@@ -86,7 +86,7 @@ def publish_variant(workspace: Workspace, num_changed: int = 5, seed: int = 1) -
 
 def build_workspace(root: Path) -> Bundle:
     """Ingests a small world into `root`, exports towers as they are initialised, and publishes them (TensorFlow)."""
-    from data.ingest import ingest
+    from pipelines.ingestion import ingest
 
     workspace = Workspace(root)
     ingest(workspace, "synthetic", DataSettings(world=WORLD), SEED)

@@ -6,16 +6,14 @@ Each run is a process of its own, so that no run pays for another's memory. The 
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
+from benchmarks.command import run_python
 from benchmarks.prepare.child import PANDAS, STAGE
 from recsys.errors import TrainingError
 from recsys.progress import Progress
@@ -24,7 +22,6 @@ from recsys.storage.workspace import Workspace
 COUNTERS: Final = ("rows_in", "accepted", "duplicates", "dead_letters", "train", "validation", "users", "items")
 """What both ways must agree on; `items` is the size of the vocabulary."""
 
-_ROOT: Final = Path(__file__).resolve().parents[2]
 _WRITE_LOG: Final = (
     "import sys; from pathlib import Path; from benchmarks.prepare.log import write_log; root = Path(sys.argv[1]); "
     "write_log(int(sys.argv[2]), int(sys.argv[3]), root / 'events', root / 'items.parquet')"
@@ -62,7 +59,7 @@ def _measure(workspace: Workspace, rows: int, repeats: int, seed: int, progress:
     folder.mkdir(parents=True)
     try:
         progress.stage(f"drawing {rows:,} events")
-        _call("-c", _WRITE_LOG, str(folder), str(rows), str(seed))
+        run_python("-c", _WRITE_LOG, str(folder), str(rows), str(seed))
         runs: dict[str, list[dict[str, Any]]] = {STAGE: [], PANDAS: []}
         for number in range(repeats):
             for way, told in runs.items():
@@ -93,18 +90,10 @@ def agree(told: dict[str, dict[str, Any]]) -> dict[str, Any]:
 
 
 def _run(way: str, folder: Path) -> dict[str, Any]:
-    _call("-m", "benchmarks.prepare.child", way, str(folder))
+    run_python("-m", "benchmarks.prepare.child", way, str(folder))
     shutil.rmtree(folder / way)
     told: dict[str, Any] = json.loads((folder / f"{way}.json").read_text(encoding="utf-8"))
     return told
-
-
-def _call(*arguments: str) -> None:
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(_ROOT), os.environ.get("PYTHONPATH", "")])}
-    run = subprocess.run([sys.executable, *arguments], env=environment, capture_output=True, text=True)
-    if run.returncode:
-        words, code = " ".join(arguments), run.returncode
-        raise TrainingError(f"Expected `python {words}` to end well, got code {code}: {run.stderr[-2_000:]}")
 
 
 def _summarise(rows: int, runs: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+from benchmarks.start import read_peak_bytes
 from recsys.config.cloud import PrepareSettings
 
 STAGE: Final = "prepare"
@@ -49,9 +50,7 @@ def _read_peak() -> int:
 
     `ru_maxrss` of the process itself would not do: it begins with the memory of whoever started it.
     """
-    status = Path("/proc/self/status").read_text(encoding="utf-8")
-    own = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM"))
-    return _KIB * max(own, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+    return max(read_peak_bytes("self"), _KIB * resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
 
 
 if __name__ == "__main__":

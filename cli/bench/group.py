@@ -10,6 +10,7 @@ from cli.bench.device import device
 from cli.bench.federated import federated
 from cli.bench.index import index
 from cli.bench.likes import likes
+from cli.bench.population import population
 from cli.bench.prepare import prepare
 from cli.bench.query_tower import query_tower
 from cli.bench.resumption import resumption
@@ -52,6 +53,11 @@ bench.command(
         "tandem bench federated --arm fed_avg --arm robust --config federated.toml",
     )
 )(federated)
+bench.command(
+    epilog=example(
+        "tandem bench population", "tandem bench population --people 100000 --clients 1000 --events 50 --events 500"
+    )
+)(population)
 bench.command(
     epilog=example(
         "tandem bench strict",

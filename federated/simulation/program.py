@@ -155,10 +155,11 @@ class _Run:
         is_first = is_untrained(tower, self.base.manifest.dim, device)
         progress.stage("making validation lists")
         held_out = hold_out(counts, rounds.validation_users)
+        judges = frozenset(held_out)
         validation = Validation.build(cloud, population.logs(held_out), device, rounds.validation_choices)
         ndcg = {CLOUD_ONLY: validation.ndcg_of_cloud(), BEFORE: validation.ndcg(tower)}
         clients = Clients(cloud, population, device, self.seed)
-        taking_part = {user_id: count for user_id, count in counts.items() if user_id not in set(held_out)}
+        taking_part = {user_id: count for user_id, count in counts.items() if user_id not in judges}
         guarantee = self._promise(is_first, len(taking_part))
         metrics = self._run_rounds(tower, clients, taking_part, validation, guarantee, progress)
         ndcg[AFTER] = validation.ndcg(tower)

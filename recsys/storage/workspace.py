@@ -31,6 +31,12 @@ TRAIN_LOCK: Final = ".train.lock"
 APPEND_FOLDER: Final = "append.ready"
 """Written whole by an append, and waiting to be moved into place: while it is there, the dataset is a mixture."""
 
+INGEST_FOLDER: Final = "ingest.divided"
+"""Written by an ingest, whole but for the devices' shards; it goes when these are there and all is in its place."""
+
+PARTIAL_INGEST_FOLDER: Final = "ingest.partial"
+"""Being written by an ingest, or left by one that was cut off."""
+
 PARTIAL_APPEND_FOLDER: Final = "append.partial"
 """Being written by an append, or left by one that was cut off."""
 

@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks import survival
 from benchmarks.survival import STAGES, Span, bench_survival, choose_stages, plan_kills
-from data.ingest import ingest
+from pipelines.ingestion import ingest
 from recsys.config.cloud import CloudSettings
 from recsys.config.settings import load_settings
 from recsys.errors import ConfigError, TrainingError, WorkspaceError

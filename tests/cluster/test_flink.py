@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from data.ingest import ingest
+from pipelines.ingestion import ingest
 from pipelines.job import train
 from recsys.progress import Silent
 from recsys.storage.registry import Bundle, BundleRegistry

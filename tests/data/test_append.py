@@ -6,12 +6,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from data.append import append
 from data.dataset import raw_event_schema
 from data.generations import generations_of
-from data.ingest import ingest, ingest_divided
 from data.readers.own import read_own
 from data.split import leave_one_out
+from pipelines.ingestion import append, ingest, ingest_divided
 from recsys.config.data import DataSettings
 from recsys.contracts.schema import arrow_schema
 from recsys.errors import DatasetError, WorkspaceError

@@ -10,9 +10,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from data.dataset import raw_event_schema
-from data.ingest import ingest, ingest_divided
+from data.forgetting import forget
 from data.split import global_time, leave_one_out
 from data.truth import Truth
+from pipelines.ingestion import ingest, ingest_divided
 from recsys.config.data import DataSettings, SplitSettings, WorldSettings
 from recsys.contracts.schema import arrow_schema
 from recsys.errors import DatasetError, WorkspaceError
@@ -161,6 +162,34 @@ def test_a_run_that_was_cut_off_is_begun_anew(tmp_path, tiny_settings, stage):
     assert _files(broken.root) == _files(whole.root)
 
 
+def test_a_run_cut_off_while_it_writes_shards_goes_on_with_them(tmp_path, tiny_settings):
+    whole, broken = Workspace(tmp_path / "whole"), Workspace(tmp_path / "broken")
+    ingest(whole, "synthetic", tiny_settings, 1)
+    with pytest.raises(KeyboardInterrupt):
+        ingest(broken, "synthetic", tiny_settings, 1, progress=_Listener(break_at="writing the devices' shards"))
+    listener = _Listener()
+    ingest(broken, "synthetic", tiny_settings, 1, progress=listener)
+    assert listener.stages == ["writing the devices' shards"]
+    assert _files(broken.root) == _files(whole.root)
+
+
+def test_what_another_request_left_half_done_is_not_taken_up(tmp_path, tiny_settings):
+    whole, broken = Workspace(tmp_path / "whole"), Workspace(tmp_path / "broken")
+    ingest(whole, "synthetic", tiny_settings, 2)
+    with pytest.raises(KeyboardInterrupt):
+        ingest(broken, "synthetic", tiny_settings, 1, progress=_Listener(break_at="writing the devices' shards"))
+    ingest(broken, "synthetic", tiny_settings, 2)
+    assert _files(broken.root) == _files(whole.root)
+
+
+def test_a_person_forgotten_meanwhile_is_in_nothing_that_was_left_half_done(workspace, tiny_settings, tiny_world):
+    with pytest.raises(KeyboardInterrupt):
+        ingest(workspace, "synthetic", tiny_settings, 1, progress=_Listener(break_at="writing the devices' shards"))
+    assert _files(workspace.root)
+    forget(workspace, tiny_world.users.column("user_id")[0].as_py())
+    assert _files(workspace.root) == {}
+
+
 def test_a_move_that_was_cut_off_is_begun_anew(tmp_path, tiny_settings):
     whole, broken = Workspace(tmp_path / "whole"), Workspace(tmp_path / "broken")
     ingest(whole, "synthetic", tiny_settings, 1)
@@ -169,6 +198,7 @@ def test_a_move_that_was_cut_off_is_begun_anew(tmp_path, tiny_settings):
     (broken.events / "part-0009.parquet").write_bytes(b"old")
     (broken.root / "ingest.json").write_text("{}")
     (broken.root / "ingest.partial" / "devices").mkdir(parents=True)
+    (broken.root / "ingest.divided" / "devices").mkdir(parents=True)
     ingest(broken, "synthetic", tiny_settings, 1)
     assert _files(broken.root) == _files(whole.root)
 
@@ -183,6 +213,31 @@ def test_a_full_disk_is_explained_and_leaves_nothing_half_written(workspace, tin
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert _files(workspace.root) == {}
     assert ingest(workspace, "synthetic", tiny_settings, 1).num_users == 40
+
+
+def test_a_disk_that_is_full_once_the_shards_are_written_leaves_no_dataset_and_the_next_run_goes_on(
+    tmp_path, workspace, tiny_settings
+):
+    class FullDisk(_Listener):
+        def stage(self, name, total=None):
+            super().stage(name, total)
+            if "shards" in name:
+                resource.setrlimit(resource.RLIMIT_FSIZE, (4_000, hard))
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        with pytest.raises(WorkspaceError, match=r"bytes to .*shard-0000\.parquet, got: .* Free that much space"):
+            ingest(workspace, "synthetic", tiny_settings, 1, progress=FullDisk())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    with pytest.raises(WorkspaceError, match="Run `tandem ingest"):
+        workspace.read_card()
+    assert not workspace.devices.exists()
+    listener = _Listener()
+    ingest(workspace, "synthetic", tiny_settings, 1, progress=listener)
+    assert listener.stages == ["writing the devices' shards"]
+    ingest(Workspace(tmp_path / "whole"), "synthetic", tiny_settings, 1)
+    assert _files(workspace.root) == _files(tmp_path / "whole")
 
 
 def test_a_file_in_the_place_of_the_workspace_is_explained(tmp_path, tiny_settings):
@@ -221,8 +276,8 @@ def test_real_data_divides_into_the_published_shares(workspace, real_data, monke
     assert len(list(workspace.devices.iterdir())) == 2
 
 
-def test_ingest_needs_no_tensorflow():
-    code = "import sys, data.ingest; print(sorted({'tensorflow', 'apache_beam', 'faiss'} & set(sys.modules)))"
+def test_a_workspace_that_is_filled_waits_for_neither_tensorflow_nor_beam():
+    code = "import sys, pipelines.ingestion; print(sorted({'tensorflow', 'apache_beam', 'faiss'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
     assert json.loads(done.stdout.replace("'", '"')) == []
 

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from data.dataset import raw_event_schema
-from data.ingest import ingest
+from pipelines.ingestion import ingest
 from pipelines.job import train
 from recsys.config.cloud import CloudSettings, PrepareSettings, RankerSettings, RetrievalSettings
 from recsys.config.data import DataSettings, WorldSettings

@@ -12,10 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from data.append import append
 from data.dataset import raw_event_schema
-from data.ingest import ingest
 from pipelines.ancestor import DEVICE_FILES
+from pipelines.ingestion import append, ingest
 from pipelines.job import train
 from recsys.cascade.cloud import CloudModel
 from recsys.config.cloud import CloudSettings, FineTuningSettings, RankerSettings, RetrievalSettings

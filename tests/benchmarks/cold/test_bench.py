@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from benchmarks.cold.bench import BASELINES, METRICS, MODEL, bench_cold
-from data.ingest import ingest
+from pipelines.ingestion import ingest
 from recsys.config.cloud import CloudSettings, RetrievalSettings
 from recsys.config.data import DataSettings, WorldSettings
 from recsys.errors import WorkspaceError

@@ -1,0 +1,1 @@
+"""A population that is drawn: many devices, of which a round wakes a few."""

@@ -1,0 +1,1 @@
+"""The devices' shards: who holds what, one file for some 512 people."""
