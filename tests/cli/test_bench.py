@@ -34,6 +34,7 @@ COMMANDS = (
     "prepare",
     "federated",
     "strict",
+    "edge-cloud",
     "device",
     "start",
     "serving",
@@ -54,7 +55,7 @@ def test_every_benchmark_has_an_example_and_the_options_they_share(name: str, ta
         assert text in run.stdout, text
 
 
-@pytest.mark.parametrize("name", ["query-tower", "cold", "device", "start", "serving"])
+@pytest.mark.parametrize("name", ["query-tower", "cold", "edge-cloud", "device", "start", "serving"])
 def test_a_benchmark_of_an_empty_workspace_names_the_command_that_fills_it(name: str, tandem: Run) -> None:
     run = tandem("bench", name, "--workspace", "nowhere")
     assert run.returncode == 4
