@@ -32,7 +32,7 @@ from recsys.progress import Progress
 from recsys.storage.registry import BundleRegistry
 from recsys.storage.workspace import Workspace
 
-OWN: Final = ("cloud_only", "cloud_gated", "cloud_query", "full_loop", "loop_gated")
+OWN: Final = ("cloud_only", "cloud_device", "cloud_gated", "cloud_query", "full_loop", "loop_gated")
 """Tandem's arms that are held against each simple model with the same consented log."""
 
 WITH_PRIVATE: Final = ("cloud_query", "full_loop", "loop_gated")
