@@ -12,7 +12,7 @@ from benchmarks.baselines.ease import Ease, Recency
 from benchmarks.baselines.ials import Ials
 from benchmarks.baselines.item_knn import ItemKnn
 from benchmarks.baselines.popularity import Popularity
-from benchmarks.baselines.recommender import Recommender
+from benchmarks.baselines.recommender import ItemToItem, Recommender
 from benchmarks.baselines.transitions import Transitions
 from benchmarks.settings import BaselineSettings
 from recsys.errors import ConfigError
@@ -48,8 +48,12 @@ def _transitions(settings: BaselineSettings) -> Transitions:
     )
 
 
-def _blend(settings: BaselineSettings) -> Recommender:
-    return Blend(_transitions(settings), _recent_ease(settings), Ease(settings.ease_l2))
+def _ease(settings: BaselineSettings) -> Ease:
+    return Ease(settings.ease_l2)
+
+
+def _blend(settings: BaselineSettings) -> Blend:
+    return Blend(_transitions(settings), _recent_ease(settings), _ease(settings))
 
 
 def _ials(settings: BaselineSettings) -> Recommender:
@@ -60,11 +64,18 @@ def _warm(build: Callable[[BaselineSettings], Recommender]) -> Callable[[Baselin
     return lambda settings: PopularityWhenCold(build(settings))
 
 
+ITEM_TO_ITEM: Final[dict[str, Callable[[BaselineSettings], ItemToItem]]] = {
+    "ease": _ease,
+    "transitions": _transitions,
+    "blend": _blend,
+}
+"""Of the baselines, those that can be asked about any history; what is popular is not theirs to say."""
+
 ARMS: Final[dict[str, Arm]] = {
     "popularity": Arm("popularity, all time", lambda _: Popularity()),
     "recent_popularity": Arm("popularity, recent", lambda settings: Popularity(settings.recent_share)),
     "item_knn": Arm("ItemKNN", _warm(lambda settings: ItemKnn(settings.knn_neighbours, settings.knn_shrinkage))),
-    "ease": Arm("EASE^R", _warm(lambda settings: Ease(settings.ease_l2))),
+    "ease": Arm("EASE^R", _warm(_ease)),
     "recent_ease": Arm("EASE^R, recency-weighted", _warm(_recent_ease)),
     "ials": Arm("iALS", _warm(_ials), is_random=True),
     "transitions": Arm("item transitions", _warm(_transitions)),

@@ -23,6 +23,11 @@ class Blend:
         for model in (self._transitions, self._recent, self._plain):
             model.fit(log, seed)
 
+    def fold_in(self, log: Log) -> None:
+        """Scores the users of another log from now on, by the three as they were fitted."""
+        for model in (self._transitions, self._recent, self._plain):
+            model.fold_in(log)
+
     def score(self, requests: Requests) -> Float32Array:
         """Returns the sum."""
         taste = standardise(self._recent.score(requests)) + standardise(self._plain.score(requests))

@@ -45,8 +45,15 @@ class Ease:
         chosen = count_profiles(log)
         gram = (chosen.T @ chosen).toarray().astype(np.float64)
         self._weights = weigh_ease(gram, self._l2).astype(np.float32)
+        self.fold_in(log)
+
+    def fold_in(self, log: Log) -> None:
+        """Scores the users of another log from now on, by the same weights."""
         recency = self._recency
-        self._profiles = chosen if recency is None else recency_profiles(log, recency.floor, recency.half_life)
+        if recency is None:
+            self._profiles = count_profiles(log)
+        else:
+            self._profiles = recency_profiles(log, recency.floor, recency.half_life)
 
     def score(self, requests: Requests) -> Float32Array:
         """Returns the rebuilt profiles."""

@@ -27,3 +27,14 @@ class Recommender(Protocol):
         Args:
           requests: Whose lists; a model must not look at the targets.
         """
+
+
+class ItemToItem(Recommender, Protocol):
+    """Learns what items say about each other, so that it can be asked about any history."""
+
+    def fold_in(self, log: Log) -> None:
+        """Scores the users of another log from now on, by what was learned.
+
+        Args:
+          log: Histories over the same catalogue.
+        """

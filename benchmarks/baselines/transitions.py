@@ -38,6 +38,10 @@ class Transitions:
         counts = np.maximum(np.bincount(log.items, minlength=log.num_items), 1).astype(np.float64)
         pairs = count_transitions(log, self._window, self._decay)
         self._votes = (sp.diags(1.0 / counts) @ pairs @ sp.diags(counts**-self._popularity)).astype(np.float32).tocsr()
+        self.fold_in(log)
+
+    def fold_in(self, log: Log) -> None:
+        """Scores the users of another log from now on, by the pairs that were counted."""
         self._profiles = recency_profiles(log, 0.0, self._half_life)
 
     def score(self, requests: Requests) -> Float32Array:

@@ -7,6 +7,7 @@ import typer
 from cli.bench.cloud import cloud
 from cli.bench.cold import cold
 from cli.bench.device import device
+from cli.bench.edge_cloud import edge_cloud
 from cli.bench.federated import federated
 from cli.bench.index import index
 from cli.bench.likes import likes
@@ -66,6 +67,14 @@ bench.command(
         "tandem bench strict --tower",
     )
 )(strict)
+bench.command(
+    "edge-cloud",
+    epilog=example(
+        "tandem bench edge-cloud",
+        "tandem bench edge-cloud --users 1000 --json",
+        "tandem bench edge-cloud --config federated.toml",
+    ),
+)(edge_cloud)
 bench.command(epilog=example("tandem bench device", "tandem bench device --users 500 --json"))(device)
 bench.command(epilog=example("tandem bench start", "tandem bench start --repeats 20 --json"))(start)
 bench.command(

@@ -25,6 +25,10 @@ earlier choices call for: the cloud's, the global tower's or the personal one's 
 BOUNDS: Final = ("popularity", "oracle")
 """What any arm must beat, and (synthetic worlds only) what none can."""
 
+SIMPLE: Final[Mapping[bool, str]] = {False: "cloud_{}", True: "uploaded_{}"}
+"""Arms of a simple model (see `rivals`), `{}` being its name: given the consented history, as the cloud alone is; given
+all that the person has chosen before the event, which is a bound: the private log would have to be uploaded for it."""
+
 FIXED: Final[Mapping[bool, Mapping[Order, str]]] = {
     False: {Order.CLOUD: "cloud_only", Order.GLOBAL: "cloud_device", Order.PERSONAL: "cloud_personal"},
     True: {Order.CLOUD: "cloud_query", Order.GLOBAL: "full_loop", Order.PERSONAL: "loop_personal"},

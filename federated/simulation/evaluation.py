@@ -15,6 +15,7 @@ from federated.simulation.groups import CUT, Group, measure_groups, measure_lowe
 from federated.simulation.harm import Harm, measure_harm
 from federated.simulation.replay import UserReplay
 from federated.simulation.replay_pool import replay_all
+from federated.simulation.rivals import Rivals
 from recsys.config.federated import FederatedSettings
 from recsys.contracts.arrays import Float64Array, Int32Array
 from recsys.contracts.events import Surface
@@ -116,6 +117,8 @@ def evaluate(
     progress: Progress | None = None,
     max_users: int | None = None,
     version: str | None = None,
+    rivals: Rivals | None = None,
+    pairs: Sequence[tuple[str, str]] = PAIRS,
 ) -> Evaluation:
     """Replays the held-out period of every user (or a seeded sample) against a published bundle.
 
@@ -126,6 +129,8 @@ def evaluate(
       progress: Told after every user.
       max_users: At most so many users; all of them where it is None.
       version: Of the bundle; the current one where it is None.
+      rivals: Simple models, asked about the same events (`arms.SIMPLE`); None where there are none.
+      pairs: Arms whose difference is told.
 
     Raises:
       WorkspaceError: If there is no dataset, no bundle, or nobody has a held-out event.
@@ -138,7 +143,8 @@ def evaluate(
     bundle = registry.open(version) if version else registry.current()
     replays: list[UserReplay] = []
     progress.stage("replaying the held-out period")
-    for done, total, latest in replay_all(workspace, bundle, settings or FederatedSettings(), max_users, seed):
+    settings = settings or FederatedSettings()
+    for done, total, latest in replay_all(workspace, bundle, settings, max_users, seed, rivals=rivals):
         replays.extend(latest)
         progress.advance(done, of_users=total)
     if not replays:
@@ -146,14 +152,19 @@ def evaluate(
             "Expected users with held-out events, got none. Ingest a dataset with longer histories, "
             "or lower `split.min_positives`."
         )
-    return _summarise(replays, card, bundle, seed, started)
+    return _summarise(replays, pairs, card, bundle, seed, started)
 
 
 def _summarise(
-    replays: Sequence[UserReplay], card: DatasetCard, bundle: Bundle, seed: int, started: float
+    replays: Sequence[UserReplay],
+    pairs: Sequence[tuple[str, str]],
+    card: DatasetCard,
+    bundle: Bundle,
+    seed: int,
+    started: float,
 ) -> Evaluation:
     values = _user_values(replays)
-    arms, differences = compare(values, [pair for pair in PAIRS if pair[1] in values], seed)
+    arms, differences = compare(values, [pair for pair in pairs if pair[1] in values], seed)
     ndcg = {arm: metrics["ndcg_at_10"] for arm, metrics in values.items()}
     return Evaluation(
         card=card,
@@ -180,9 +191,8 @@ def _summarise(
 def _user_values(replays: Sequence[UserReplay]) -> dict[str, dict[str, Float64Array]]:
     """Arm to metric to one mean per user; the AUC is NaN where a user has no list with both classes."""
     values: dict[str, dict[str, Float64Array]] = {}
-    for arm in (*ARMS, *BOUNDS):
-        if arm not in replays[0].ranks:
-            continue
+    told = replays[0].ranks
+    for arm in dict.fromkeys((*(arm for arm in (*ARMS, *BOUNDS) if arm in told), *told)):
         ranks = [np.asarray(replay.ranks[arm], np.int32) for replay in replays]
         values[arm] = {
             metric: np.asarray([gain(user, CUT).mean() for user in ranks]) for metric, gain in _RANK_METRICS.items()

@@ -17,13 +17,14 @@ import numpy as np
 from data.truth import Truth
 from federated.device.gate import Order
 from federated.device.personal import PersonalTower
-from federated.simulation.arms import FIXED, GATED
+from federated.simulation.arms import FIXED, GATED, SIMPLE
+from federated.simulation.rivals import Rivals
 from federated.simulation.slates import Slate, find_slates
 from federated.simulation.user_log import CONSENTED, HELDOUT, UserLog
 from recsys.cascade.cloud import CloudModel, Proposal
 from recsys.contracts.arrays import BoolArray, Float32Array, Int32Array
 from recsys.contracts.events import ACTION_CODES, SURFACE_CODES, Action, Surface
-from recsys.metrics.ranking import MISSED, auc, rank_of
+from recsys.metrics.ranking import auc, full_rank, rank_of
 
 _SURFACES: Final = tuple(Surface)
 HEAD_SHARE: Final = 0.2
@@ -69,6 +70,7 @@ class Replayer:
       tower: The device's, the global one and the one of the person who is being replayed.
       personalise: Trains `tower` on a person's private log; returns whose order that calls for, for lists that answer
         the device's query vector (True) and for others (False).
+      rivals: Simple models, asked about the same events; None where there are none.
     """
 
     cloud: CloudModel
@@ -76,6 +78,7 @@ class Replayer:
     personalise: Callable[[UserLog], Mapping[bool, Order]]
     truth: Truth | None
     num_candidates: int
+    rivals: Rivals | None = None
 
     def replay(self, log: UserLog) -> UserReplay:
         """Returns the ranks of one person's held-out events in every arm."""
@@ -92,6 +95,10 @@ class Replayer:
         for slate in slates:
             self._replay_slate(person, slate, result)
         return result
+
+    def ask_rivals(self, history: Int32Array) -> Mapping[str, Float32Array]:
+        """Returns what each simple model makes of a history, by its name."""
+        return {} if self.rivals is None else self.rivals.score(history)
 
     @cached_property
     def _tail(self) -> BoolArray:
@@ -121,23 +128,25 @@ class Replayer:
                 result.add_rank(arm, rank_of(target, items[np.lexsort((items, -scores))]))
                 if not person.has_impressions:
                     result.add_auc(arm, auc(scores, items == target))
-        self._bound(person, target, surface, now_ms, hidden, result)
+        self._rank_all(person, row, history, hidden, result)
 
-    def _bound(
-        self, person: _Person, target: int, surface: Surface, now_ms: int, hidden: Int32Array, result: UserReplay
-    ) -> None:
-        """Ranks the target among all that could be shown: by popularity, and by the true relevance where known."""
-        allowed = self.cloud.catalogue.on_surface(surface).copy()
+    def _rank_all(self, person: _Person, row: int, history: Int32Array, hidden: Int32Array, result: UserReplay) -> None:
+        """Ranks the target among all that could be shown: by popularity, true relevance if known, and simple models."""
+        log, catalogue = person.log, self.cloud.catalogue
+        surface, now_ms = _SURFACES[log.surfaces[row]], int(log.timestamps_ms[row])
+        allowed = catalogue.on_surface(surface).copy()
         if surface is Surface.LIVE:
-            allowed &= self.cloud.rooms.open_items(now_ms, self.cloud.catalogue.num_items)
+            allowed &= self.cloud.rooms.open_items(now_ms, catalogue.num_items)
         allowed[hidden] = False
-        result.add_rank("popularity", _full_rank(self.cloud.catalogue.positives, target, allowed))
+        scores = {"popularity": catalogue.positives}
         if self.truth is not None:
-            relevance = np.zeros(len(allowed), np.float32)
-            relevance[self.cloud.catalogue.index_of(self.truth.item_ids)] = self.truth.relevance(
-                person.log.user_id, now_ms
-            )
-            result.add_rank("oracle", _full_rank(relevance, target, allowed))
+            scores["oracle"] = np.zeros(len(allowed), np.float32)
+            known = catalogue.index_of(self.truth.item_ids)
+            scores["oracle"][known] = self.truth.relevance(log.user_id, now_ms)
+        for is_uploaded, judged in ((False, person.simple_scores), (True, self.ask_rivals(history))):
+            scores |= {SIMPLE[is_uploaded].format(name): values for name, values in judged.items()}
+        for arm, values in scores.items():
+            result.add_rank(arm, full_rank(values, int(log.item_indexes[row]), allowed))
 
     def _replay_slate(self, person: _Person, slate: Slate, result: UserReplay) -> None:
         """AUC of chosen against passed over, among what the person was really shown."""
@@ -182,6 +191,7 @@ class _Person:
         self.consented: Int32Array = log.item_indexes[log.positive & (log.parts == CONSENTED)]
         self.query = self._cloud.encode(self.consented)
         self.orders = replayer.personalise(log)
+        self.simple_scores = replayer.ask_rivals(self.consented)
         self.has_impressions = bool((log.actions == ACTION_CODES[Action.IMPRESSION]).any())
         self._feed: Proposal | None = None
 
@@ -218,12 +228,3 @@ def _hidden(history: Int32Array, surface: Surface, cloud: CloudModel) -> Int32Ar
     if surface is Surface.LIVE:
         return np.zeros(0, np.int32)
     return history[cloud.catalogue.surfaces[history] == SURFACE_CODES[surface]]
-
-
-def _full_rank(scores: Float32Array, target: int, allowed: BoolArray) -> int:
-    """Place of `target` among the allowed items by `[num_items + 1]` scores, ties broken by item index."""
-    if not allowed[target]:
-        return MISSED
-    better = (scores > scores[target]) & allowed
-    earlier = (scores == scores[target]) & allowed & (np.arange(len(scores)) < target)
-    return int(better.sum() + earlier.sum())

@@ -20,6 +20,21 @@ def rank_of(target: int, ranking: Int32Array) -> int:
     return int(places[0]) if len(places) else MISSED
 
 
+def full_rank(scores: Float32Array, target: int, allowed: BoolArray) -> int:
+    """Returns the place of `target` among all that is allowed, ties broken by index; `MISSED` where it is not.
+
+    Args:
+      scores: `[num_items]` float32, higher is better.
+      target: Index into `scores`.
+      allowed: `[num_items]` bool: what is ranked.
+    """
+    if not allowed[target]:
+        return MISSED
+    better = (scores > scores[target]) & allowed
+    earlier = (scores[:target] == scores[target]) & allowed[:target]
+    return int(better.sum() + earlier.sum())
+
+
 def ndcg_at(ranks: Int32Array, count: int) -> Float64Array:
     """Returns the normalised discounted cumulative gain of each event with one relevant item.
 

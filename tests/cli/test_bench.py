@@ -35,6 +35,7 @@ COMMANDS = (
     "federated",
     "population",
     "strict",
+    "edge-cloud",
     "device",
     "start",
     "serving",
@@ -55,7 +56,7 @@ def test_every_benchmark_has_an_example_and_the_options_they_share(name: str, ta
         assert text in run.stdout, text
 
 
-@pytest.mark.parametrize("name", ["query-tower", "cold", "population", "device", "start", "serving"])
+@pytest.mark.parametrize("name", ["query-tower", "cold", "population", "edge-cloud", "device", "start", "serving"])
 def test_a_benchmark_of_an_empty_workspace_names_the_command_that_fills_it(name: str, tandem: Run) -> None:
     run = tandem("bench", name, "--workspace", "nowhere")
     assert run.returncode == 4

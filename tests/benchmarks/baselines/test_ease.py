@@ -22,3 +22,11 @@ def test_recency_weighs_the_profile_and_not_the_weights() -> None:
     model.fit(LOG, seed=0)
     # The profile of user 0 is [1/2, 1].
     assert model.score(make_requests([0], [[0]]))[0].tolist() == pytest.approx([2 / 3, 1 / 4])
+
+
+@pytest.mark.parametrize(("recency", "expected"), [(None, [2 / 3, 1 / 2]), (Recency(0.0, 1.0), [1 / 3, 1 / 2])])
+def test_other_histories_are_scored_by_the_same_weights(recency: Recency | None, expected: list[float]) -> None:
+    model = Ease(l2=1.0, recency=recency)
+    model.fit(LOG, seed=0)
+    model.fold_in(make_log([1, 0], num_items=2))
+    assert model.score(make_requests([0], [[0]]))[0].tolist() == pytest.approx(expected)

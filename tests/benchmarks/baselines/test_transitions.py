@@ -20,3 +20,11 @@ def test_the_last_choice_votes_most_and_popular_candidates_are_held_down() -> No
 
 def test_a_window_beyond_every_history_counts_what_there_is() -> None:
     assert count_transitions(make_log([0, 1], num_items=2), window=30, decay=0.8).toarray().tolist() == [[0, 1], [0, 0]]
+
+
+def test_other_histories_are_scored_by_the_pairs_that_were_counted() -> None:
+    model = Transitions(window=1, decay=1.0, half_life=1.0, popularity=0.0)
+    model.fit(make_log([0, 1], [1, 2], num_items=3), seed=0)
+    # Votes: 0 → 1: 1 / 1; 1 → 2: 1 / 2. Profile of the new user: [1, 1/2, 0].
+    model.fold_in(make_log([1, 0], num_items=3))
+    assert model.score(make_requests([0], [[2]]))[0].tolist() == pytest.approx([0.0, 1.0, 0.25])

@@ -10,14 +10,14 @@ from federated.device.personal import PersonalTower
 from federated.simulation.arms import ARMS
 from federated.simulation.personal import Personaliser
 from federated.simulation.population import Population
-from federated.simulation.replay import Replayer, _full_rank, find_tail
+from federated.simulation.replay import Replayer, find_tail
 from federated.simulation.slates import find_slates
-from federated.simulation.user_log import HELDOUT, UserLog
+from federated.simulation.user_log import CONSENTED, HELDOUT, UserLog
 from recsys.cascade.cloud import CloudModel
 from recsys.config.federated import FederatedSettings
 from recsys.contracts.bundle import DEVICE_TRAINING_FILE
-from recsys.contracts.events import ACTION_CODES
-from recsys.metrics.ranking import MISSED
+from recsys.contracts.events import ACTION_CODES, SURFACE_CODES, Surface
+from recsys.metrics.ranking import MISSED, full_rank
 from recsys.storage.registry import BundleRegistry
 from tests.bundles import bundled_workspace  # noqa: F401
 
@@ -57,6 +57,38 @@ def test_every_held_out_positive_is_one_request_in_every_arm(population_and_repl
         assert {arm: len(ranks) for arm, ranks in replay.ranks.items()} == dict.fromkeys(
             [*ARMS, "popularity"] if num_events else [], num_events
         )
+
+
+class NearTheLast:
+    """Shows what is numbered like the last choice; without one, everything alike."""
+
+    def __init__(self, num_items):
+        self.num_items = num_items
+
+    def score(self, history):
+        numbers = np.arange(self.num_items + 1, dtype=np.float32)
+        return {"near": -np.abs(numbers - history[-1]) if len(history) else 0 * numbers}
+
+
+def test_simple_models_rank_all_that_could_be_shown_by_what_the_cloud_knows_and_by_all_there_is(
+    population_and_replayer,
+):
+    population, replayer = population_and_replayer
+    catalogue = replayer.cloud.catalogue
+    beside = replace(replayer, rivals=NearTheLast(catalogue.num_items))
+    for log in population.logs(population.user_ids[:5]):
+        rows, ranks = np.flatnonzero(log.positive), beside.replay(log).ranks
+        held = [place for place in range(len(rows)) if log.parts[rows[place]] == HELDOUT]
+        feed = [number for number, place in enumerate(held) if log.surfaces[rows[place]] == SURFACE_CODES["feed"]]
+        known = log.item_indexes[rows[log.parts[rows] == CONSENTED]]
+        for number in feed:
+            row, earlier = rows[held[number]], log.item_indexes[rows[: held[number]]]
+            allowed = catalogue.on_surface(Surface.FEED).copy()
+            allowed[earlier[catalogue.surfaces[earlier] == SURFACE_CODES["feed"]]] = False
+            for arm, history in (("cloud_near", known), ("uploaded_near", earlier)):
+                scores = beside.rivals.score(history)["near"]
+                assert ranks[arm][number] == full_rank(scores, int(log.item_indexes[row]), allowed)
+        assert {name: of_arm for name, of_arm in ranks.items() if "near" not in name} == replayer.replay(log).ranks
 
 
 def test_the_share_of_the_long_tail_is_of_the_choices_before_the_held_out_period(population_and_replayer):
@@ -143,10 +175,3 @@ def test_a_disliked_item_was_not_chosen_even_if_it_was_opened():
 
 def test_impressions_before_the_held_out_period_make_no_slate():
     assert find_slates(build_log([(1, IMPRESSION, 0, 0), (2, IMPRESSION, 1, 1)]), HELDOUT) == []
-
-
-def test_the_full_rank_counts_better_items_and_ties_with_a_lower_index():
-    scores = np.asarray([9.0, 5.0, 7.0, 5.0, 1.0], np.float32)
-    allowed = np.asarray([False, True, True, True, True])
-    assert [_full_rank(scores, target, allowed) for target in (2, 1, 3, 4)] == [0, 1, 2, 3]
-    assert _full_rank(scores, 2, np.zeros(5, np.bool_)) == MISSED

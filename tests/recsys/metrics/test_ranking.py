@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from recsys.metrics.ranking import MISSED, auc, hit_at, ndcg_at, rank_of
+from recsys.metrics.ranking import MISSED, auc, full_rank, hit_at, ndcg_at, rank_of
 
 
 def test_the_first_place_gains_one_the_third_half_and_the_eleventh_nothing():
@@ -29,3 +29,10 @@ def test_the_rank_of_an_absent_item_is_missed():
 )
 def test_the_auc_is_the_share_of_pairs_in_order(scores, labels, expected):
     assert auc(np.asarray(scores, np.float32), np.asarray(labels)) == expected
+
+
+def test_thefull_rank_counts_better_items_and_ties_with_a_lower_index():
+    scores = np.asarray([9.0, 5.0, 7.0, 5.0, 1.0], np.float32)
+    allowed = np.asarray([False, True, True, True, True])
+    assert [full_rank(scores, target, allowed) for target in (2, 1, 3, 4)] == [0, 1, 2, 3]
+    assert full_rank(scores, 2, np.zeros(5, np.bool_)) == MISSED
