@@ -9,8 +9,7 @@ import logging
 import os
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
@@ -49,14 +48,24 @@ class Stopwatch:
         self.begins.setdefault(name, begin_s)
         return seconds
 
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
+    def stage(self, name: str) -> _Stage:
         """Adds the time of the block to a stage."""
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.add(name, start)
+        return _Stage(self, name)
+
+
+class _Stage:
+    """A block that is timed. No generator, which takes three times as long."""
+
+    __slots__ = ("_begin_s", "_name", "_stopwatch")
+
+    def __init__(self, stopwatch: Stopwatch, name: str) -> None:
+        self._stopwatch, self._name = stopwatch, name
+
+    def __enter__(self) -> None:
+        self._begin_s = time.perf_counter()
+
+    def __exit__(self, *_: object) -> None:
+        self._stopwatch.add(self._name, self._begin_s)
 
 
 class Metrics:

@@ -68,14 +68,17 @@ class Shortcuts:
             await self._app(scope, _again(message, receive), send)
             return
         scope["tandem.route"] = shortcut.path
-        response = await self._answer(shortcut, body, Request(scope, receive))
-        await response(scope, receive, send)
-
-    async def _answer(self, shortcut: Shortcut, body: Any, request: Request) -> Response:
+        request = Request(scope, receive)
         try:
-            return send_json(await shortcut.answer(body, request, self._service))
+            content = await shortcut.answer(body, request, self._service)
         except TandemError as error:
-            return await answer_tandem_error(request, error)
+            response = await answer_tandem_error(request, error)
+            await response(scope, receive, send)
+            return
+        # What `send_json` sends, without a response to be made first.
+        headers = [_CONTENT_TYPE, (b"content-length", b"%d" % len(content))]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": content})
 
 
 def send_json(content: bytes) -> Response:
