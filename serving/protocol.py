@@ -75,7 +75,7 @@ class WholeAnswers:
         """Sends bytes, the beginning of an answer a little later."""
         if self._head and len(data) <= _SHORT_BYTES:
             data, self._head = self._head + data, b""
-        elif not self._head and data.startswith(b"HTTP/1.1 "):
+        elif not self._head and data[:9] == b"HTTP/1.1 ":  # of a view of bytes as well
             self._head = data
             self._loop.call_soon(self._let_go)
             return

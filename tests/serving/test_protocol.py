@@ -58,9 +58,10 @@ def test_a_head_alone_waits_for_one_turn_and_no_longer():
     assert calls_after(HEAD, turns=1) == [HEAD]
 
 
-@pytest.mark.parametrize("body", [b"x" * 100_000, HEAD + b"in the body"])
+@pytest.mark.parametrize("body", [b"x" * 100_000, HEAD + b"in the body", memoryview(b"a view")])
 def test_nothing_is_lost_or_sent_twice_whatever_the_body(body):
     assert b"".join(calls_after(HEAD, body, turns=2)) == HEAD + body
+    assert b"".join(calls_after(body, body, turns=2)) == bytes(body) * 2
 
 
 def test_a_connection_is_closed_after_what_was_written():
