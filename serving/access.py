@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from recsys.errors import ConfigError
+from serving.headers import header_of
 from serving.problems import answer_problem
 
 _PUBLIC: Final = re.compile(r"/healthz|/readyz|/openapi\.json|/docs(/.*)?|/console(/(?!api(/|$)).*)?", re.DOTALL)
@@ -130,5 +130,5 @@ class Access:
 
 
 def _key_of(scope: Scope) -> bytes:
-    scheme, _, key = Headers(scope=scope).get("authorization", "").partition(" ")
-    return key.strip().encode("latin-1") if scheme.lower() == "bearer" else b""
+    scheme, _, key = (header_of(scope, b"authorization") or b"").partition(b" ")
+    return key.strip() if scheme.lower() == b"bearer" else b""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from serving.headers import header_of
 from serving.problems import answer_problem
 
 _CLOSE: Final = {"Connection": "close"}
@@ -48,14 +48,16 @@ class BodyLimit:
         await self._app(scope, replay, send)
 
     def _declares_too_much(self, scope: Scope) -> bool:
-        declared = Headers(scope=scope).get("content-length", "0")
-        return declared.isdecimal() and int(declared[:20]) > self._max_body_bytes
+        declared = header_of(scope, b"content-length") or b""
+        return declared.isdigit() and int(declared[:20]) > self._max_body_bytes
 
     async def _read(self, receive: Receive) -> Message | None:
         """Returns one message with the whole body, or that the client has gone; None where the body is too large."""
+        message = await receive()
+        if not message.get("more_body") and len(message.get("body", b"")) <= self._max_body_bytes:
+            return message  # whole at once, as most are, or a client that has gone
         parts, size_bytes = [], 0
         while True:
-            message = await receive()
             if message["type"] != "http.request":
                 return message
             parts.append(message.get("body", b""))
@@ -64,3 +66,4 @@ class BodyLimit:
                 return None
             if not message.get("more_body", False):
                 return {"type": "http.request", "body": b"".join(parts), "more_body": False}
+            message = await receive()

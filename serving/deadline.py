@@ -8,9 +8,12 @@ from typing import Final
 from starlette.requests import Request
 
 from recsys.errors import ContractError, TandemError
+from serving.headers import header_of
 
 HEADER: Final = "X-Deadline-Ms"
 MAX_MS: Final = 600_000
+
+_NAME: Final = HEADER.lower().encode()
 
 
 class DeadlineError(TandemError):
@@ -25,9 +28,10 @@ def seconds_left(request: Request) -> float | None:
     Raises:
       ContractError: If the header is no whole number of milliseconds from 1 to 600,000.
     """
-    text = request.headers.get(HEADER)
-    if text is None:
+    found = header_of(request.scope, _NAME)
+    if found is None:
         return None
+    text = found.decode("latin-1")
     if not (text.isascii() and text.isdecimal() and len(text) <= 6 and 1 <= int(text) <= MAX_MS):
         raise ContractError(f"Expected `{HEADER}` to be whole milliseconds from 1 to {MAX_MS}, got {text!r:.40}.")
     return int(text) / 1e3 - (time.perf_counter() - float(request.scope["tandem.start_s"]))

@@ -152,17 +152,20 @@ class Engine:
         Raises:
           ContractError: If scores overflow.
         """
-        past = self.known(history)
-        indexes = self.cloud.catalogue.index_of(item_ids)
-        known, unknown = np.flatnonzero(indexes > 0), np.flatnonzero(indexes == 0)
+        indexes = self.cloud.catalogue.index_of([*history, *item_ids])  # at once: numpy's calls cost more than its work
+        past, listed = indexes[: len(history)], indexes[len(history) :]
+        known, given, unknown = np.flatnonzero(listed), np.array(scores, np.float32), []
+        if len(known) < len(listed):
+            listed, given, unknown = listed[known], given[known], np.flatnonzero(listed == 0).tolist()
         with stopwatch.stage("encode"):
-            query = self.cloud.encode(past)
+            # Gathered once, as far back as the one or the other tower reads.
+            recent = self.cloud.vectors.take(self._recent(past), 0)
+            query = self.cloud.encoder.encode(recent)
         with stopwatch.stage("rerank"):
-            vectors = self.cloud.vectors
-            given = np.asarray(scores, np.float32)[known]
-            fresh = _check_finite(self.reranker.rerank(vectors[indexes[known]], given, query, vectors[past]))
+            vectors = self.cloud.vectors.take(listed, 0)
+            fresh = _check_finite(self.reranker.rerank(vectors, given, query, recent))
         order = np.argsort(-fresh, kind="stable")
-        return Ranked(known[order].tolist(), fresh[order].tolist(), unknown.tolist())
+        return Ranked(known.take(order).tolist(), fresh.take(order).tolist(), unknown)
 
     def warm(self) -> None:
         """Runs every model once, to build the calling thread's interpreters and to see that they answer.
@@ -194,6 +197,11 @@ class Engine:
         """Returns the indexes of those items that the catalogue has, `[num]` int32, in their order."""
         indexes = self.cloud.catalogue.index_of(item_ids)
         return indexes[indexes > 0]
+
+    def _recent(self, past: Int32Array) -> Int32Array:
+        """Returns the last items of a history that the catalogue has, as many as the towers read, oldest first."""
+        known = past if past.all() else past[past > 0]
+        return known[-max(self.cloud.encoder.history_length, self.reranker.history_length) :]
 
     def _respond(self, item_indexes: Int32Array, scores: Float32Array, room_ids: Sequence[str | None]) -> FeedResponse:
         item_ids = self.cloud.catalogue.ids_of(item_indexes)

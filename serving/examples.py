@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from msgspec import convert
 
 from recsys.contracts.bundle import DEVICE_TOWER_FILE
 from recsys.contracts.events import Action, Surface
@@ -139,8 +140,8 @@ def _recommend(engine: Engine, body: RecommendRequest) -> FeedResponse:
 
 
 def _rerank(engine: Engine, body: RerankRequest) -> Any:
-    given = GivenList(**body.model_dump())["candidates"]
-    item_ids, scores = [one["item_id"] for one in given], [one["score"] for one in given]
+    given = convert(body.model_dump(), GivenList).candidates
+    item_ids, scores = [one.item_id for one in given], [one.score for one in given]
     ranked = engine.rerank(body.history, item_ids, scores, Stopwatch())
     reasons = explain(engine, body.history, item_ids, scores, Stopwatch()) if body.explain else {}
     return json.loads(write_reranked(engine.manifest, given, ranked, reasons))

@@ -10,7 +10,10 @@ import json
 import logging
 import traceback
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
+
+from msgspec.json import encode
 
 
 class JsonLines(logging.Formatter):
@@ -19,7 +22,7 @@ class JsonLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Returns the line."""
         line: dict[str, Any] = {
-            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "time": _moment(record.created),
             "level": record.levelname.lower(),
             "event": record.getMessage().strip(),
             **getattr(record, "fields", {}),
@@ -31,7 +34,24 @@ class JsonLines(logging.Formatter):
                 f"{frame.filename}:{frame.lineno} {frame.name}"
                 for frame in traceback.extract_tb(error.__traceback__, limit=-12)
             ]
-        return json.dumps(line)
+        return _encode(line).decode()
+
+
+def _encode(line: dict[str, Any]) -> bytes:
+    try:
+        return encode(line)
+    except UnicodeEncodeError:  # half a surrogate pair, as in the name of a file that is no UTF-8
+        return json.dumps(line).encode("ascii")
+
+
+@lru_cache(1)
+def _second(whole_s: int) -> str:
+    return datetime.fromtimestamp(whole_s, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+def _moment(seconds: float) -> str:
+    """Returns a time of the epoch as ISO 8601 has it, to the millisecond."""
+    return f"{_second(int(seconds))}.{int(seconds * 1e3) % 1_000:03d}+00:00"
 
 
 def log_configuration() -> dict[str, Any]:

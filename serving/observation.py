@@ -9,10 +9,9 @@ import logging
 import os
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -35,6 +34,10 @@ _STAGES: Final = "tandem.stages"
 _IDS: Final = random.Random()  # names need not be secret, and asking the kernel for each takes longer
 
 
+_REQUEST: Final = LOGGER.makeRecord(LOGGER.name, logging.INFO, "", 0, "request", (), None).__dict__
+"""What the log's records of requests have in common."""
+
+
 class Stopwatch:
     """Seconds that each stage of one request took, and when it first began."""
 
@@ -49,14 +52,24 @@ class Stopwatch:
         self.begins.setdefault(name, begin_s)
         return seconds
 
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
+    def stage(self, name: str) -> _Stage:
         """Adds the time of the block to a stage."""
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.add(name, start)
+        return _Stage(self, name)
+
+
+class _Stage:
+    """A block that is timed. No generator, which takes three times as long."""
+
+    __slots__ = ("_begin_s", "_name", "_stopwatch")
+
+    def __init__(self, stopwatch: Stopwatch, name: str) -> None:
+        self._stopwatch, self._name = stopwatch, name
+
+    def __enter__(self) -> None:
+        self._begin_s = time.perf_counter()
+
+    def __exit__(self, *_: object) -> None:
+        self._stopwatch.add(self._name, self._begin_s)
 
 
 class Metrics:
@@ -195,8 +208,16 @@ class Observer:
             "status": status,
             "ms": round(seconds * 1e3, 3),
         }
-        # Not `log`, which walks the stack for the caller's name.
-        LOGGER.handle(LOGGER.makeRecord(LOGGER.name, level, "", 0, "request", (), None, extra={"fields": fields}))
+        LOGGER.handle(_make_record(level, fields))
+
+
+def _make_record(level: int, fields: dict[str, Any]) -> logging.LogRecord:
+    """Returns the log's record of a request: a copy, for `log` finds out for each what is the same in all."""
+    record = logging.LogRecord.__new__(logging.LogRecord)
+    created = time.time()
+    own = {"levelno": level, "levelname": logging.getLevelName(level), "created": created, "fields": fields}
+    record.__dict__.update(_REQUEST, **own, msecs=created % 1 * 1e3)
+    return record
 
 
 def keep_stages(scope: Scope, stopwatch: Stopwatch) -> None:

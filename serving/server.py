@@ -21,6 +21,7 @@ from serving.app import create_app
 from serving.listener import BACKLOG, listen, url_of
 from serving.log import log_configuration
 from serving.observation import LOGGER
+from serving.protocol import Protocol
 from serving.service import Service
 from serving.signals import leaving
 
@@ -72,6 +73,7 @@ def run(
     config = uvicorn.Config(
         app,
         lifespan="on",
+        http=Protocol,
         ws="none",
         backlog=_ACCEPTED_AT_ONCE,
         access_log=False,

@@ -1,9 +1,9 @@
 """The short way to an endpoint whose body is plainly right: one pass over the bytes, and bytes as the answer.
 
 FastAPI looks for the route, parses JSON into Python objects, checks those, and builds an answer of models item by item.
-Here pydantic's own parser reads and checks the body at once, and the endpoint writes its answer as bytes; the models
-still describe both in the document. Whatever is not plainly right goes FastAPI's way, which finds the words for what is
-wrong.
+Here a parser (pydantic's own, or msgspec's) reads and checks the body at once, and the endpoint writes its answer as
+bytes; the models still describe both in the document. Whatever is not plainly right goes FastAPI's way, which finds the
+words for what is wrong.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from pydantic import ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -32,7 +31,7 @@ class Shortcut:
 
     Attributes:
       path: Its path, of POST.
-      read: Returns the checked body; raises pydantic's ValidationError where it is not right.
+      read: Returns the checked body; raises ValueError where it is not right.
       answer: Returns the answer's bytes; what it raises is answered as FastAPI's way would.
     """
 
@@ -65,18 +64,21 @@ class Shortcuts:
         message = await receive()
         try:
             body = shortcut.read(_whole(message))
-        except ValidationError:
+        except ValueError:
             await self._app(scope, _again(message, receive), send)
             return
         scope["tandem.route"] = shortcut.path
-        response = await self._answer(shortcut, body, Request(scope, receive))
-        await response(scope, receive, send)
-
-    async def _answer(self, shortcut: Shortcut, body: Any, request: Request) -> Response:
+        request = Request(scope, receive)
         try:
-            return send_json(await shortcut.answer(body, request, self._service))
+            content = await shortcut.answer(body, request, self._service)
         except TandemError as error:
-            return await answer_tandem_error(request, error)
+            response = await answer_tandem_error(request, error)
+            await response(scope, receive, send)
+            return
+        # What `send_json` sends, without a response to be made first.
+        headers = [_CONTENT_TYPE, (b"content-length", b"%d" % len(content))]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": content})
 
 
 def send_json(content: bytes) -> Response:

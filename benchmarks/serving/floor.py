@@ -31,7 +31,8 @@ async def constant() -> dict[str, str]:
 
 async def serve_constant(listener: socket.socket) -> None:
     """Serves on a socket until SIGTERM."""
-    config = uvicorn.Config(app, ws="none", backlog=4, access_log=False, server_header=False, log_level="warning")
+    options = {"http": "httptools", "ws": "none", "access_log": False, "server_header": False}
+    config = uvicorn.Config(app, backlog=4, log_level="warning", **options)
     await _Server(config, listener).serve(sockets=[listener])
 
 

@@ -106,6 +106,8 @@ def pad_vectors(history: Float32Array, length: int) -> tuple[Float32Array, Float
     if history.ndim != 2:
         raise ContractError(f"Expected `history` [num_items, dim], got {list(history.shape)}.")
     recent = history[-length:]
+    if len(recent) == length:
+        return recent, np.ones(length, np.float32)
     padded = np.zeros((length, history.shape[1]), np.float32)
     mask = np.zeros(length, np.float32)
     if len(recent):

@@ -6,7 +6,6 @@ Index 0 is padding and every unknown item; the item of vocabulary row `r` has in
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,6 +17,7 @@ from recsys.contracts.arrays import BoolArray, Float32Array, Int8Array, Int32Arr
 from recsys.contracts.embeddings import EmbeddingSnapshot
 from recsys.contracts.events import SURFACE_CODES, Surface
 from recsys.errors import ContractError
+from recsys.features.id_table import IdTable
 
 MAX_CATEGORIES = 8
 """Categories kept per item, the most telling first."""
@@ -118,12 +118,12 @@ class Catalogue:
         return self._by_recency[allowed[self._by_recency]][:count]
 
     @cached_property
-    def _index_by_id(self) -> dict[str, int]:
-        return {item_id: index for index, item_id in enumerate(self.item_ids, start=1)}
+    def _ids(self) -> IdTable:
+        return IdTable(self.item_ids)
 
     def index_of(self, item_ids: Iterable[str]) -> Int32Array:
         """Returns the `item_index` of each id, 0 where it is unknown, as `[num_ids]` int32."""
-        return np.fromiter(map(self._index_by_id.get, item_ids, itertools.repeat(0)), np.int32)
+        return self._ids.find(item_ids)
 
     def ids_of(self, item_indexes: Int32Array) -> list[str]:
         """Returns the ids of `[num]` int32 indexes, which must be from 1 up."""

@@ -39,4 +39,8 @@ def standardise(scores: Float32Array) -> Float32Array:
     centred = scores - np.add.reduce(scores, axis=-1, keepdims=True) / num_candidates
     rest = centred - np.add.reduce(centred, axis=-1, keepdims=True) / num_candidates
     deviation = np.sqrt(np.add.reduce(rest * rest, axis=-1, keepdims=True) / num_candidates)
-    return (centred / np.where(deviation > 1e-6, deviation, 1.0)).astype(np.float32)
+    if deviation.size != 1:
+        deviation = np.where(deviation > 1e-6, deviation, 1.0)
+    elif deviation.item() <= 1e-6:  # one list, most often: a comparison costs less than `where`
+        deviation = np.ones_like(deviation)
+    return (centred / deviation).astype(np.float32, copy=False)

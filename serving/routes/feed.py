@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from fastapi import APIRouter, Request
+from msgspec import convert
 from starlette.responses import Response
 
 from recsys.contracts.feed import FeedRequest, FeedResponse
@@ -88,16 +89,16 @@ async def rerank(body: RerankRequest, request: Request, service: ServiceParamete
     Known items come first, by falling score. Items that the served catalogue does not have are kept: they stand at the
     end in the order they came, with `known` false and no score. With `explain` each known item tells what moved it.
     """
-    return send_json(await _rerank(GivenList(**body.model_dump()), request, service))
+    return send_json(await _rerank(convert(body.model_dump(), GivenList), request, service))
 
 
 async def _rerank(given: GivenList, request: Request, service: Service) -> bytes:
-    history, candidates, limit = given["history"], given["candidates"], service.settings.max_candidates
+    history, candidates, limit = given.history, given.candidates, service.settings.max_candidates
     if len(candidates) > limit:
         raise ContractError(f"Expected at most {limit} candidates, got {len(candidates)}. Send the best of them.")
-    engine, is_explained = service.deployment.engine, given.get("explain", False)
-    item_ids = [candidate["item_id"] for candidate in candidates]
-    scores = [candidate["score"] for candidate in candidates]
+    engine, is_explained = service.deployment.engine, given.explain
+    item_ids = [candidate.item_id for candidate in candidates]
+    scores = [candidate.score for candidate in candidates]
 
     def work(stopwatch: Stopwatch) -> tuple[Ranked, Mapping[int, Reason]]:
         ranked = engine.rerank(history, item_ids, scores, stopwatch)
@@ -143,7 +144,7 @@ SHORTCUTS: Final = {
     for shortcut in (
         Shortcut("/v1/recommend", RecommendRequest.model_validate_json, _recommend),
         Shortcut("/v1/retrieve", RetrieveRequest.model_validate_json, _retrieve),
-        Shortcut("/v1/rerank", GIVEN_LIST.validate_json, _rerank),
+        Shortcut("/v1/rerank", GIVEN_LIST.decode, _rerank),
     )
 }
 """By path."""

@@ -1,47 +1,44 @@
-"""A list to re-rank as plain dictionaries: the same shape as `RerankRequest`, for the way that every request takes.
+"""A list to re-rank as plain records: the same shape as `RerankRequest`, for the way that every request takes.
 
-A model for each of 100 candidates takes as long to make as all that is checked of them. What is refused here is read
-once more as a `RerankRequest`, which finds the words for it.
+msgspec reads bytes straight into records, in a third of the time that pydantic takes for dictionaries. What is refused
+here is read once more as a `RerankRequest`, which finds the words for it.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Final, NotRequired
+from typing import Annotated, Final
 
-from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, with_config
-
-# pydantic reads the one of `typing` from Python 3.12 on only.
-from typing_extensions import TypedDict
+from msgspec import Meta, Struct
+from msgspec.json import Decoder
 
 from recsys.contracts.events import MAX_ID_LENGTH
-from serving.wire.shape import MAX_HISTORY, ItemId, Score
+from serving.wire.shape import MAX_HISTORY, MAX_SCORE
 
-_RoomId = Annotated[str, Field(max_length=MAX_ID_LENGTH)]
+_ItemId = Annotated[str, Meta(min_length=1, max_length=MAX_ID_LENGTH)]
+_RoomId = Annotated[str, Meta(max_length=MAX_ID_LENGTH)]
 
 
-@with_config(ConfigDict(extra="forbid"))
-class GivenCandidate(TypedDict):
+# Without `gc` the collector does not count them: they hold no cycles.
+class GivenCandidate(Struct, forbid_unknown_fields=True, frozen=True, gc=False):
     """As `CandidateGiven`."""
 
-    item_id: ItemId
-    score: Score
-    room_id: NotRequired[_RoomId | None]
+    item_id: _ItemId
+    score: Annotated[float, Meta(ge=-MAX_SCORE, le=MAX_SCORE)]
+    room_id: _RoomId | None = None
 
 
-def _check_distinct(candidates: list[GivenCandidate]) -> list[GivenCandidate]:
-    if len({candidate["item_id"] for candidate in candidates}) < len(candidates):
-        raise ValueError("Expected distinct candidates, got an item id again.")
-    return candidates
-
-
-@with_config(ConfigDict(extra="forbid"))
-class GivenList(TypedDict):
+class GivenList(Struct, forbid_unknown_fields=True, frozen=True, gc=False):
     """As `RerankRequest`."""
 
-    history: Annotated[list[ItemId], Field(max_length=MAX_HISTORY)]
-    candidates: Annotated[list[GivenCandidate], AfterValidator(_check_distinct)]
-    explain: NotRequired[Annotated[bool, Field(strict=True)]]
+    history: Annotated[list[_ItemId], Meta(max_length=MAX_HISTORY)]
+    candidates: list[GivenCandidate]
+    explain: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuses a list that names an item twice."""
+        if len({candidate.item_id for candidate in self.candidates}) < len(self.candidates):
+            raise ValueError("Expected distinct candidates, got an item id again.")
 
 
-GIVEN_LIST: Final = TypeAdapter(GivenList)
-"""Reads one: `GIVEN_LIST.validate_json(content)`."""
+GIVEN_LIST: Final = Decoder(GivenList)
+"""Reads one: `GIVEN_LIST.decode(content)`; raises ValueError where it is not right."""

@@ -20,6 +20,7 @@ PLANTS = {
     "faiss": ("recsys/index/exact.py", "import faiss", "recsys.index.exact -> faiss"),
     "litert": ("recsys/cascade/rooms.py", "import ai_edge_litert", "recsys.cascade.rooms -> ai_edge_litert"),
     "web": ("data/registry.py", "import fastapi", "data.registry -> fastapi"),
+    "records": ("data/registry.py", "import msgspec", "data.registry -> msgspec"),
     "terminal": ("data/ingest.py", "    import rich", "data.ingest -> rich"),
     "settings": ("recsys/contracts/events.py", "import pydantic", "recsys.contracts.events -> pydantic"),
     "keys": ("recsys/exchange/uplink.py", "import cryptography", "recsys.exchange.uplink -> cryptography"),

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from datetime import UTC, datetime
 
 from serving.log import JsonLines, log_configuration
 from tests.serving.conftest import start
@@ -18,6 +19,16 @@ def test_a_record_is_one_line_of_json_with_its_fields():
     line = format_record("request", fields={"route": "/v1/rerank", "status": 200})
     assert line.pop("time").endswith("+00:00")
     assert line == {"level": "info", "event": "request", "route": "/v1/rerank", "status": 200}
+
+
+def test_a_time_is_that_of_the_record_to_the_millisecond():
+    for created in (1_700_000_000.0, 1_700_000_000.0625, 1_700_000_001.5):
+        expected = datetime.fromtimestamp(created, UTC).isoformat(timespec="milliseconds")
+        assert format_record(created=created)["time"] == expected
+
+
+def test_half_a_surrogate_pair_is_written_too():
+    assert format_record(fields={"reason": "no \ud800"})["reason"] == "no \ud800"
 
 
 def test_a_line_break_within_an_event_makes_no_second_line():

@@ -12,7 +12,7 @@ import textwrap
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -223,6 +223,22 @@ def test_a_body_that_is_announced_as_too_large_is_refused_without_being_waited_f
     answer = send_raw(server, head)
     assert answer.startswith(b"HTTP/1.1 413")
     assert b"application/problem+json" in answer
+
+
+def test_header_fields_without_end_are_refused_before_they_fill_the_memory(server):
+    endless = b"GET /healthz HTTP/1.1\r\n" + b"X-More: and more\r\n" * 60_000
+    with connect(server) as connection, suppress(ConnectionError):  # it hangs up before all of it was sent
+        connection.sendall(endless)
+        assert connection.recv(65_536).startswith(b"HTTP/1.1 400")
+    assert server.http.get("/healthz").status_code == 200
+
+
+def test_header_fields_of_a_usual_length_that_come_bit_by_bit_are_read(server):
+    request = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Long: " + b"x" * 60_000 + b"\r\n\r\n"
+    with connect(server) as connection:
+        for begin in range(0, len(request), 1_000):
+            connection.sendall(request[begin : begin + 1_000])
+        assert connection.recv(65_536).startswith(b"HTTP/1.1 200")
 
 
 def test_without_a_bundle_it_does_not_start_and_says_what_to_do(tmp_path):

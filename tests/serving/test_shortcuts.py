@@ -6,6 +6,7 @@ import json
 
 import pytest
 from hypothesis import given
+from msgspec import to_builtins
 from pydantic import ValidationError
 
 from recsys.contracts.feed import Candidate, FeedResponse
@@ -44,16 +45,16 @@ CANDIDATES = st.fixed_dictionaries(
         optional={"explain": st.booleans() | VALUES, "more": st.none()},
     )
 )
-def test_a_list_is_read_as_dictionaries_exactly_when_it_is_as_a_model(body):
+def test_a_list_is_read_as_records_exactly_when_it_is_as_a_model(body):
     """Else FastAPI's way would be asked for words about a body in which it finds nothing wrong, or never asked."""
     content = json.dumps(body)
     try:
         careful = RerankRequest.model_validate_json(content)
     except ValidationError:
-        with pytest.raises(ValidationError):
-            GIVEN_LIST.validate_json(content)
+        with pytest.raises(ValueError, match=r"."):
+            GIVEN_LIST.decode(content)
         return
-    assert RerankRequest(**GIVEN_LIST.validate_json(content)) == careful
+    assert RerankRequest(**to_builtins(GIVEN_LIST.decode(content))) == careful
 
 
 @pytest.mark.parametrize("content_type", ["application/json", "application/json; charset=utf-8", "application/x+json"])
