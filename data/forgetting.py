@@ -2,8 +2,9 @@
 
 The log, the devices' shards, the list of people, the truth of a synthetic world, the teacher's opinions and the store
 of sessions lose their rows; stages in which the person occurs (prepared examples, the teacher) are removed whole, for
-the next training makes them anew. A bundle names no person: items, vectors, weights and counts over many. What those
-learned of the person goes with the next training, which no longer sees them.
+the next training makes them anew, and so is what killed writers left half written. A bundle names no person: items,
+vectors, weights and counts over many. What those learned of the person goes with the next training, which no longer
+sees them.
 """
 
 from __future__ import annotations
@@ -23,13 +24,14 @@ import pyarrow.parquet as pq
 
 from data.truth import Truth
 from recsys.errors import WorkspaceError
-from recsys.storage.atomic import explain_disk_errors, write_file
+from recsys.storage.atomic import explain_disk_errors, remove_partials, write_file
 from recsys.storage.session_store import SQLiteSessionStore
 from recsys.storage.workspace import (
     APPEND_FOLDER,
     INGEST_FOLDER,
     PARTIAL_APPEND_FOLDER,
     PARTIAL_INGEST_FOLDER,
+    PARTIAL_STAGE_SUFFIX,
     PARTS,
     SESSIONS_FILE,
     Workspace,
@@ -46,12 +48,11 @@ def forget(workspace: Workspace, user_id: str) -> None:
       WorkspaceError: If a file cannot be read or written; called again it goes on where it was.
     """
     _forget_sessions(workspace, user_id)
+    _remove_remains(workspace)
     for stages in (workspace.examples, workspace.models):
         _remove_stages(stages, user_id)
     for path in sorted(workspace.root.glob("teacher/*.parquet")):
         _rewrite(path, user_id)
-    for cut_off in (PARTIAL_APPEND_FOLDER, PARTIAL_INGEST_FOLDER, INGEST_FOLDER):  # begun anew by the next run
-        shutil.rmtree(workspace.root / cut_off, ignore_errors=True)
     whole = Workspace(workspace.root / APPEND_FOLDER)
     removed: Counter[str] = Counter()
     for place in (whole, workspace):
@@ -73,6 +74,18 @@ def _forget_sessions(workspace: Workspace, user_id: str) -> None:
             store.forget(user_id)
         finally:
             store.close()
+
+
+def _remove_remains(workspace: Workspace) -> None:
+    """Removes what killed writers left half written; with the lock held, nobody is writing these files."""
+    for cut_off in (PARTIAL_APPEND_FOLDER, PARTIAL_INGEST_FOLDER, INGEST_FOLDER):  # begun anew by the next run
+        shutil.rmtree(workspace.root / cut_off, ignore_errors=True)
+    for stages in (workspace.examples, workspace.models):
+        for stage in stages.glob(f"*{PARTIAL_STAGE_SUFFIX}"):
+            shutil.rmtree(stage, ignore_errors=True)
+    for folder in (workspace.events, workspace.devices, workspace.users.parent, workspace.root / "teacher"):
+        remove_partials(folder / "*")
+    remove_partials(workspace.truth)
 
 
 def _remove_stages(stages: Path, user_id: str) -> None:

@@ -20,10 +20,10 @@ from recsys.contracts.bundle import FileEntry
 from recsys.errors import WorkspaceError
 from recsys.storage.atomic import explain_disk_errors, publish_folder
 from recsys.storage.checksum import describe_file
+from recsys.storage.workspace import PARTIAL_STAGE_SUFFIX
 
 RECORD_FILE: Final = "stage.json"
 
-_PARTIAL_SUFFIX: Final = ".partial"
 _CHECKPOINTS_SUFFIX: Final = ".checkpoints"
 
 
@@ -82,7 +82,7 @@ def run_stage(
     identity = {"name": name, "version": version, "inputs": inputs}
     key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
     folder = parent / key
-    partial = folder.with_name(key + _PARTIAL_SUFFIX)
+    partial = folder.with_name(key + PARTIAL_STAGE_SUFFIX)
     if (stage := _read(folder)) is not None:
         shutil.rmtree(checkpoints_of(partial), ignore_errors=True)
         return stage
@@ -116,7 +116,7 @@ def find_stages(parent: Path, name: str, checksums: Mapping[str, str]) -> list[t
     found = []
     for record in sorted(parent.glob(f"*/{RECORD_FILE}"), key=lambda path: (path.stat().st_mtime_ns, path)):
         stage = _read(record.parent)
-        if stage is None or stage.name != name or stage.folder.name.endswith(_PARTIAL_SUFFIX):
+        if stage is None or stage.name != name or stage.folder.name.endswith(PARTIAL_STAGE_SUFFIX):
             continue
         if all(path in stage.files and stage.files[path].sha256 == sha256 for path, sha256 in checksums.items()):
             found.append((stage, json.loads(record.read_text(encoding="utf-8"))["inputs"]))
@@ -125,7 +125,7 @@ def find_stages(parent: Path, name: str, checksums: Mapping[str, str]) -> list[t
 
 def key_of(partial: Path) -> str:
     """Returns the key of the stage whose build fills the folder `partial`."""
-    return partial.name.removesuffix(_PARTIAL_SUFFIX)
+    return partial.name.removesuffix(PARTIAL_STAGE_SUFFIX)
 
 
 def checkpoints_of(partial: Path) -> Path:

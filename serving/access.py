@@ -12,12 +12,13 @@ import re
 import threading
 import time
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from recsys.errors import ConfigError
@@ -31,16 +32,19 @@ asks for one."""
 _ADMIN: Final = re.compile(r"/metrics|/v1/users(/.*)?|/console/api(/.*)?", re.DOTALL)
 """Paths that only the scope `admin` may ask; all others are for both scopes."""
 
+KeyScope: TypeAlias = Literal["device", "admin"]
+
 
 class Grant(BaseModel):
-    """One table of the file: what the holder of a key may do."""
+    """One table of the file: what the holder of a key may do, and until when."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
-    scope: Literal["device", "admin"]
+    scope: KeyScope
     requests_per_s: float = Field(gt=0)
     burst: int = Field(1, ge=1)
+    expires: AwareDatetime | None = None
 
 
 @dataclass
@@ -83,48 +87,62 @@ def read_grants(path: Path) -> dict[str, Grant]:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"])) or "a table"
         raise ConfigError(
-            f"Expected tables of `sha256`, `scope`, `requests_per_s` and perhaps `burst` in {path}, got in `{place}`: "
-            f"{first['msg']}."
+            f"Expected tables of `sha256`, `scope`, `requests_per_s` and perhaps `burst` and `expires` in {path}, "
+            f"got in `{place}`: {first['msg']}."
         ) from error
     except ValueError as error:
         raise ConfigError(f"Expected TOML in {path}, got: {error}.") from error
     return {grant.sha256: grant for grant in grants.values()}
 
 
+def scopes_of(path: str) -> tuple[KeyScope, ...]:
+    """Returns the scopes whose keys may ask a path; none where everybody may, without a key."""
+    if _PUBLIC.fullmatch(path):
+        return ()
+    return ("admin",) if _ADMIN.fullmatch(path) else ("device", "admin")
+
+
 class Access:
     """Answers 401, 403 and 429 before anything else is read."""
 
-    def __init__(self, app: ASGIApp, grants: Mapping[str, Grant]) -> None:
+    def __init__(
+        self, app: ASGIApp, grants: Mapping[str, Grant], clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
         """Wraps an application.
 
         Args:
           app: What answers.
           grants: By the SHA-256 of their keys.
+          clock: Tells the time, by which keys expire.
         """
         self._app = app
         self._grants = grants
+        self._clock = clock
         self._buckets = {sha256: Bucket(grant.requests_per_s, grant.burst) for sha256, grant in grants.items()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes the request on if its key allows it."""
-        if scope["type"] != "http" or _PUBLIC.fullmatch(scope["path"]):
-            await self._app(scope, receive, send)
-            return
-        refuse = self._judge(scope)
+        scopes = scopes_of(scope["path"]) if scope["type"] == "http" else ()
+        refuse = self._judge(scope, scopes) if scopes else None
         await (self._app if refuse is None else refuse)(scope, receive, send)
 
-    def _judge(self, scope: Scope) -> ASGIApp | None:
-        """Returns the answer that refuses the request; None where it may pass."""
+    def _judge(self, scope: Scope, scopes: Sequence[KeyScope]) -> ASGIApp | None:
+        """Returns the answer that refuses the request; None where it may pass, since its key has one of the scopes."""
         sha256 = hashlib.sha256(_key_of(scope)).hexdigest()
         grant = self._grants.get(sha256)
         if grant is None:
             detail = "Expected an API key of this server as `Authorization: Bearer KEY`, got none that it knows."
             return answer_problem(401, detail, kind="unauthenticated", headers={"WWW-Authenticate": "Bearer"})
+        if grant.expires is not None and self._clock() >= grant.expires:
+            until = f"{grant.expires.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+            detail = f"Expected a key that is still good, got one that expired at {until}. Ask for a new one."
+            headers = {"WWW-Authenticate": 'Bearer error="invalid_token", error_description="The key expired"'}
+            return answer_problem(401, detail, kind="key-expired", headers=headers)
         wait_s = self._buckets[sha256].take()
         if wait_s > 0:
             detail = f"Expected at most {grant.requests_per_s:g} requests a second with this key, got more. Ask later."
             return answer_problem(429, detail, kind="rate-limit", headers={"Retry-After": str(math.ceil(wait_s))})
-        if grant.scope != "admin" and _ADMIN.fullmatch(scope["path"]):
+        if grant.scope not in scopes:
             return answer_problem(403, "Expected a key of the scope `admin` here, got `device`.", kind="forbidden")
         return None
 

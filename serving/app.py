@@ -62,7 +62,7 @@ def create_app(workspace: Workspace, settings: ServingSettings) -> FastAPI:
     for part in (feed, people, embeddings, bundle, health, reference):
         app.include_router(part.router)
     install_console(app, workspace)
-    documentation = Documentation(app, service.deployment, settings.max_candidates)
+    documentation = Documentation(app, service.deployment, settings)
     app.openapi = documentation.render  # type: ignore[method-assign]
     return app
 

@@ -16,6 +16,7 @@ from recsys.storage.registry import MANIFEST_FILE, BundleRegistry
 from recsys.storage.snapshot import read_snapshot
 from recsys.storage.workspace import Workspace
 from serving.engine import Engine
+from serving.observation import Metrics
 
 MAX_MESSAGES: Final = 8
 """Messages kept: the snapshot in both codecs and the deltas that devices are asking for just now."""
@@ -24,12 +25,14 @@ MAX_MESSAGES: Final = 8
 class Archive:
     """Makes and keeps messages. One is made at a time, so that a crowd asking for the same one waits for it."""
 
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(self, workspace: Workspace, metrics: Metrics) -> None:
         """Opens nothing yet.
 
         Args:
           workspace: Where earlier bundles are found.
+          metrics: Where to count what was there and what had to be made.
         """
+        self._metrics = metrics
         self._workspace = workspace
         self._registry = BundleRegistry(workspace)
         self._messages: OrderedDict[tuple[str, str, Codec], bytes] = OrderedDict()
@@ -86,7 +89,9 @@ class Archive:
 
     def _keep(self, key: tuple[str, str, Codec], make: Callable[[], bytes]) -> bytes:
         with self._lock:
-            if key not in self._messages:
+            is_hit = key in self._messages
+            self._metrics.record_lookup("archive", is_hit)
+            if not is_hit:
                 self._messages[key] = make()
                 if len(self._messages) > MAX_MESSAGES:
                     self._messages.popitem(last=False)

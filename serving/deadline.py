@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Final
+from typing import Any, Final
 
 from starlette.requests import Request
 
@@ -14,6 +14,16 @@ HEADER: Final = "X-Deadline-Ms"
 MAX_MS: Final = 600_000
 
 _NAME: Final = HEADER.lower().encode()
+PARAMETER: Final[dict[str, Any]] = {
+    "name": HEADER,
+    "in": "header",
+    "required": False,
+    "description": "Milliseconds that the client will wait, from the request's first byte. What cannot be done by then "
+    "is answered 504 and not done.",
+    "schema": {"type": "integer", "minimum": 1, "maximum": MAX_MS},
+    "example": 60_000,
+}
+"""The header in the OpenAPI document."""
 
 
 class DeadlineError(TandemError):

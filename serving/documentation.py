@@ -9,8 +9,12 @@ from typing import Any, Final
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from recsys.config.serving import ServingSettings
+from serving.access import scopes_of
+from serving.deadline import PARAMETER
 from serving.deployment import Deployment
 from serving.examples import Examples, build_examples
+from serving.problems import problems
 from serving.wire.operation import Fault, Problem
 
 DESCRIPTION: Final = (
@@ -35,20 +39,29 @@ _PROBLEM: Final = Problem(
 )
 
 
+_SCHEME: Final = "key"
+_KEYS: Final = {
+    "type": "http",
+    "scheme": "bearer",
+    "description": "A key of this server. Its scope is `device` or `admin`, and `admin` opens all that `device` opens.",
+}
+
+
 class Documentation:
     """Makes the document, and makes it anew when another bundle is served."""
 
-    def __init__(self, app: FastAPI, deployment: Deployment, max_candidates: int) -> None:
+    def __init__(self, app: FastAPI, deployment: Deployment, settings: ServingSettings) -> None:
         """Makes nothing yet.
 
         Args:
           app: Whose routes are described.
           deployment: Whose catalogue gives the examples.
-          max_candidates: Shown as the longest list.
+          settings: Whose limits are shown, and whether keys are asked for.
         """
         self._app = app
         self._deployment = deployment
-        self._max_candidates = max_candidates
+        self._max_candidates = settings.max_candidates
+        self._has_keys = bool(settings.keys_file)
         self._plain: dict[str, Any] | None = None
         self._made: tuple[str, dict[str, Any]] | None = None
 
@@ -81,7 +94,30 @@ class Documentation:
         schemas["RerankRequest"]["properties"]["candidates"]["maxItems"] = self._max_candidates
         schemas["RecommendRequest"]["properties"]["count"]["maximum"] = min(self._max_candidates, 500)
         schemas["RetrieveRequest"]["properties"]["count"]["maximum"] = self._max_candidates
+        _describe_deadlines(document)
+        if self._has_keys:
+            _describe_keys(document)
         return document
+
+
+def _describe_deadlines(document: Mapping[str, Any]) -> None:
+    """Gives the header to whatever may answer that it came too late."""
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            if "504" in operation["responses"]:
+                operation.setdefault("parameters", []).append(PARAMETER)
+
+
+def _describe_keys(document: dict[str, Any]) -> None:
+    """Says of each operation which keys open it, and how others are refused."""
+    document["components"]["securitySchemes"] = {_SCHEME: _KEYS}
+    for path, operations in document["paths"].items():
+        scopes = scopes_of(path)
+        for operation in operations.values():
+            operation["security"] = [{_SCHEME: [scope]} for scope in scopes]
+            statuses = ((401, 429) if "device" in scopes else (401, 403, 429)) if scopes else ()
+            refusals = {str(status): answer for status, answer in problems(*statuses).items()}
+            operation["responses"] = dict(sorted({**refusals, **operation["responses"]}.items()))
 
 
 def insert_examples(document: dict[str, Any], examples: Examples) -> None:
@@ -98,7 +134,8 @@ def insert_examples(document: dict[str, Any], examples: Examples) -> None:
     for path, parameters in examples.parameters.items():
         (operation,) = document["paths"][path].values()
         for parameter in operation["parameters"]:
-            parameter["example"] = parameters[parameter["name"]]
+            if parameter["name"] in parameters:
+                parameter["example"] = parameters[parameter["name"]]
 
 
 def _insert_schema_example(document: dict[str, Any], schema: Mapping[str, Any], value: Any) -> None:

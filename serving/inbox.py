@@ -41,6 +41,7 @@ class Inbox:
         self._max_waiting = max_waiting
         self._log: EventLog | None = None
         self._lock = threading.Lock()
+        self._settling = threading.Lock()
         self._reason = ""
 
     def receive(self, events: Sequence[Event]) -> Receipt:
@@ -80,9 +81,15 @@ class Inbox:
     def settle(self) -> bool:
         """Does what is left of forgetting, unless a training is under way; returns whether nothing is left.
 
+        Threads wait for each other: else one would take the other, who holds the workspace's lock, for a training.
+
         Raises:
           WorkspaceError: If a file cannot be read or written.
         """
+        with self._settling:
+            return self._settle()
+
+    def _settle(self) -> bool:
         if self._log is None and not (self._workspace.state / LOG_FILE).exists():
             return True
         log = self._open()

@@ -11,7 +11,8 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final
+from itertools import product
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -108,6 +109,14 @@ class Metrics:
         )
         for outcome in ("served", "refused"):
             self._loads.labels(outcome)
+        self._lookups = Counter(
+            "tandem_cache_lookups",
+            "Whether what was asked for was there: messages in `archive`, a copy that the `client` says it holds.",
+            ("cache", "outcome"),
+            registry=self._registry,
+        )
+        for cache_name, outcome in product(("archive", "client"), ("hit", "miss")):
+            self._lookups.labels(cache_name, outcome)
         self._depth = self._gauge("tandem_queue_depth", "Requests that wait, or are in a thread.")
         self._queue_depth = queue_depth
 
@@ -145,6 +154,10 @@ class Metrics:
     def record_refused(self) -> None:
         """Counts a bundle that could not be served."""
         self._loads.labels("refused").inc()
+
+    def record_lookup(self, cache_name: Literal["archive", "client"], is_hit: bool) -> None:
+        """Counts a look into a cache."""
+        self._lookups.labels(cache_name, "hit" if is_hit else "miss").inc()
 
     def render(self) -> bytes:
         """Returns everything in Prometheus' text format, of all processes of the server where it has several."""

@@ -30,6 +30,14 @@ MAX_FAULTS: Final = 20
 _TITLES: Final[dict[int, str]] = {413: "Content Too Large", 422: "Unprocessable Content"}
 """Names that HTTP has changed since Python 3.11."""
 
+_RETRY: Final = ("Retry-After", "Seconds after which to ask again.", {"type": "integer", "minimum": 1})
+_HEADERS: Final[dict[int, tuple[tuple[str, str, dict[str, Any]], ...]]] = {
+    401: (("WWW-Authenticate", "`Bearer`, and what was wrong with the key.", {"type": "string"}),),
+    429: (_RETRY,),
+    503: (_RETRY,),
+}
+"""Status to name, description and schema of the headers that its problems have."""
+
 _UNREADABLE: Final = (
     "Expected a JSON body, got one that cannot be read: broken syntax, nested too deeply, or a number of thousands of "
     "digits. Send one JSON object with `Content-Type: application/json`."
@@ -50,13 +58,22 @@ class UnknownFileError(TandemError):
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Returns the OpenAPI description of the problems that a route answers with."""
-    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    return {status: {"description": _title(status), "content": content} for status in statuses}
+    return {status: _describe(status) for status in statuses}
 
 
-def binary(media_type: str, description: str) -> dict[str, Any]:
-    """Returns the OpenAPI description of an answer that is no JSON."""
-    return {"description": description, "content": {media_type: {"schema": {"type": "string", "format": "binary"}}}}
+def _describe(status: int) -> dict[str, Any]:
+    answer = {
+        "description": _title(status),
+        "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    }
+    headers = {name: {"description": words, "schema": schema} for name, words, schema in _HEADERS.get(status, ())}
+    return answer | ({"headers": headers} if headers else {})
+
+
+def binary(media_type: str, description: str, headers: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Returns the OpenAPI description of an answer that is no JSON, with its headers."""
+    content = {media_type: {"schema": {"type": "string", "format": "binary"}}}
+    return {"description": description, "content": content, **({"headers": dict(headers)} if headers else {})}
 
 
 def answer_problem(

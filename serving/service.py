@@ -64,7 +64,7 @@ class Service:
             workers=workers,
             metrics=metrics,
             deployment=Deployment(workspace, workers, metrics),
-            archive=Archive(workspace),
+            archive=Archive(workspace, metrics),
             histories=histories,
             inbox=Inbox(workspace, histories, settings.max_waiting_events),
             writers=Workers(1, settings.max_queued),

@@ -87,7 +87,7 @@ def sync_folder(path: Path) -> None:
 
 
 def remove_partials(path: Path) -> None:
-    """Removes what killed writers of `path` left. The caller holds the lock that guards `path`."""
+    """Removes what killed writers of `path`, whose name may be a pattern, left. The caller holds the lock of `path`."""
     for partial in path.parent.glob(f".{path.name}.*.partial"):
         if partial.is_dir() and not partial.is_symlink():
             shutil.rmtree(partial, ignore_errors=True)

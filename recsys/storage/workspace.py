@@ -40,6 +40,9 @@ PARTIAL_INGEST_FOLDER: Final = "ingest.partial"
 PARTIAL_APPEND_FOLDER: Final = "append.partial"
 """Being written by an append, or left by one that was cut off."""
 
+PARTIAL_STAGE_SUFFIX: Final = ".partial"
+"""Ends the name of a stage that is being made, or that a killed training left: the next one makes it from its start."""
+
 SESSIONS_FILE: Final = "sessions.sqlite"
 """The embedded session store, in the folder `state`."""
 

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from serving.engine import Engine
 from serving.problems import UnknownFileError, binary, problems
-from serving.routes.conditional import entity_headers, is_held
+from serving.routes.conditional import CONDITIONAL, ETAG, entity_headers, is_held
 from serving.service import ServiceParameter
 from serving.wire.operation import BundleAnswer, DeviceFileAnswer, ManifestAnswer
 
@@ -52,10 +52,11 @@ def describe_bundle(engine: Engine) -> BundleAnswer:
     summary="A tower for the device",
     response_class=Response,
     responses={
-        200: binary(FILE_MEDIA_TYPE, "A LiteRT model. The entity tag is its sha256."),
-        304: {"description": "The client holds these bytes already (`If-None-Match`)."},
+        200: binary(FILE_MEDIA_TYPE, "A LiteRT model. The entity tag is its sha256.", ETAG),
+        304: {"description": "The client holds these bytes already (`If-None-Match`).", "headers": ETAG},
         **problems(404, 422, 500, 503),
     },
+    openapi_extra=CONDITIONAL,
 )
 async def device_file(name: NameParameter, request: Request, service: ServiceParameter) -> Response:
     """Returns a file that devices run. Whatever else the bundle holds stays on the server."""

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from recsys.exchange.message import MEDIA_TYPE, Codec
 from serving.problems import binary, problems
-from serving.routes.conditional import entity_headers, is_held
+from serving.routes.conditional import CONDITIONAL, ETAG, entity_headers, is_held
 from serving.service import ServiceParameter
 
 router = APIRouter(prefix="/v1/embeddings", tags=["sync"])
@@ -32,10 +32,11 @@ BaseParameter = Annotated[
     summary="All item vectors",
     response_class=Response,
     responses={
-        200: binary(MEDIA_TYPE, "Arrow IPC stream of `item_id` and `vector`; its metadata names the version."),
-        304: {"description": "The client holds this version already (`If-None-Match`)."},
-        **problems(422, 429, 500, 503),
+        200: binary(MEDIA_TYPE, "Arrow IPC stream of `item_id` and `vector`; its metadata names the version.", ETAG),
+        304: {"description": "The client holds this version already (`If-None-Match`).", "headers": ETAG},
+        **problems(422, 429, 500, 503, 504),
     },
+    openapi_extra=CONDITIONAL,
 )
 async def snapshot(request: Request, service: ServiceParameter, codec: CodecParameter = "float16") -> Response:
     """Returns all item vectors of the served bundle. The entity tag is their version."""
@@ -54,7 +55,7 @@ async def snapshot(request: Request, service: ServiceParameter, codec: CodecPara
     responses={
         200: binary(MEDIA_TYPE, "Arrow IPC stream: rows to set, and rows without a vector for ids to drop."),
         204: {"description": "`base` is the served version: nothing changed."},
-        **problems(409, 422, 429, 500, 503),
+        **problems(409, 422, 429, 500, 503, 504),
     },
 )
 async def delta(

@@ -58,7 +58,11 @@ async def events(body: EventsRequest, request: Request, service: ServiceParamete
     summary="Forget a person",
     response_model=ForgottenAnswer,
     responses={
-        202: {"description": "Forgotten for all that is served; the files follow when the running training has ended."},
+        202: {
+            "description": "Forgotten for all that is served; the files follow when the running training has ended.",
+            "model": ForgottenAnswer,
+            "content": {"application/json": {"example": ForgottenAnswer(status="pending").model_dump()}},
+        },
         **problems(422, 429, 500, 503),
     },
 )

@@ -70,4 +70,6 @@ class EventsAnswer(Wire):
 class ForgottenAnswer(Wire):
     """A person is forgotten."""
 
-    status: str = Field(description="`forgotten`; or `pending`: for all that is served, and the files follow.")
+    status: Literal["forgotten", "pending"] = Field(
+        description="`forgotten`; or `pending`: for all that is served, and the files follow."
+    )

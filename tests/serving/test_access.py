@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import subprocess
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,9 @@ from starlette.testclient import TestClient
 
 from recsys.errors import ConfigError
 from serving.access import Access, Bucket, read_grants
+from tests.serving.conftest import problem_of
 
+README = Path(__file__).parents[2] / "serving" / "README.md"
 KEYS = {"a-device": "device", "an-admin": "admin"}
 
 
@@ -82,6 +86,55 @@ def test_who_asks_too_often_is_told_when_to_ask_again(tmp_path: Path) -> None:
     assert 98 <= int(answers[2][1]) <= 100
 
 
+EXPIRES = datetime(2026, 5, 1, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "written", ["2026-05-01T12:00:00Z", "2026-05-01T14:00:00+02:00", str(int(EXPIRES.timestamp()))]
+)
+def test_a_key_is_good_until_it_expires(tmp_path: Path, written: str) -> None:
+    path = tmp_path / "keys.toml"
+    path.write_text(_table("short-lived", "admin", 1_000, 1_000) + f"expires = {written}\n")
+    now = [EXPIRES - timedelta(seconds=1)]
+    client = TestClient(Access(PlainTextResponse("answered"), read_grants(path), clock=lambda: now[0]))
+    headers = {"Authorization": "Bearer short-lived"}
+    assert client.get("/metrics", headers=headers).status_code == 200
+    now[0] = EXPIRES
+    refused = client.get("/metrics", headers=headers)
+    problem = problem_of(refused, 401)
+    assert problem["type"] == "urn:tandem:problem:key-expired"
+    assert problem["detail"] == (
+        "Expected a key that is still good, got one that expired at 2026-05-01T12:00:00Z. Ask for a new one."
+    )
+    assert refused.headers["www-authenticate"].startswith('Bearer error="invalid_token"')
+
+
+def test_the_time_that_counts_is_that_of_the_machine(tmp_path: Path) -> None:
+    path = tmp_path / "keys.toml"
+    tables = [
+        _table(name, "device", 9, 9) + f"expires = {year}-01-01T00:00:00Z\n"
+        for name, year in (("old", 2001), ("new", 2999))
+    ]
+    path.write_text("".join(tables))
+    assert ask(path, "/v1/rerank", "Bearer old") == [(401, "")]
+    assert ask(path, "/v1/rerank", "Bearer new") == [(200, "")]
+
+
+def test_the_keys_of_the_readme_open_what_it_says(tmp_path: Path) -> None:
+    """The example of serving/README.md, as it stands there: `KEY` made by its command."""
+    text = README.read_text(encoding="utf-8")
+    example = text.partition("```toml\n")[2].partition("```")[0]
+    command = text.partition("```sh\n")[2].partition("\n```")[0]
+    assert '"' + "0" * 64 + '"' in example
+    made = subprocess.run(["sh", "-ec", command], capture_output=True, text=True, check=True).stdout.split()
+    key, sha256 = made[0], made[1]
+    assert len(key) == 43
+    path = tmp_path / "keys.toml"
+    path.write_text(example.replace("0" * 64, sha256, 1))
+    assert ask(path, "/v1/rerank", f"Bearer {key}") == [(200, "")]
+    assert ask(path, "/metrics", f"Bearer {key}") == [(403, "")]
+
+
 def test_a_bucket_fills_again_up_to_its_burst_as_time_passes() -> None:
     now = [0.0]
     bucket = Bucket(2.0, 3, clock=lambda: now[0])
@@ -101,6 +154,10 @@ def test_a_bucket_fills_again_up_to_its_burst_as_time_passes() -> None:
         (f'[a]\nsha256 = "{"0" * 64}"\nscope = "root"\nrequests_per_s = 1', "got in `scope`"),
         (f'[a]\nsha256 = "{"0" * 64}"\nscope = "device"\nrequests_per_s = 0', "got in `requests_per_s`"),
         (f'[a]\nsha256 = "{"0" * 64}"\nscope = "device"\nrequests_per_s = 1\nother = 1', "got in `other`"),
+        (
+            f'[a]\nsha256 = "{"0" * 64}"\nscope = "device"\nrequests_per_s = 1\nexpires = 2027-01-01T00:00:00',
+            "got in `expires`: Input should have timezone info",
+        ),
     ],
 )
 def test_a_file_that_is_none_of_keys_is_refused(tmp_path: Path, text: str, message: str) -> None:

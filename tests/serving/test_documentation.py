@@ -36,14 +36,16 @@ def operations(document):
 
 
 def fill(path, operation):
-    """Returns the path with the examples of its parameters, and the query."""
-    query = {}
+    """Returns the path with the examples of its parameters, the query, and the headers."""
+    query, headers = {}, {}
     for parameter in operation.get("parameters", ()):
         if parameter["in"] == "path":
             path = path.replace(f"{{{parameter['name']}}}", parameter["example"])
+        elif parameter["in"] == "header":
+            headers[parameter["name"]] = str(parameter["example"])
         else:
             query[parameter["name"]] = parameter["example"]
-    return path, query
+    return path, query, headers
 
 
 def test_every_route_is_documented(document):
@@ -55,7 +57,8 @@ def test_every_example_body_works_when_pasted(client, document):
     for method, path, operation in operations(document):
         if method == "post":
             for name, example in operation["requestBody"]["content"]["application/json"]["examples"].items():
-                response = client.post(path, json=example["value"])
+                _, _, headers = fill(path, operation)
+                response = client.post(path, json=example["value"], headers=headers)
                 assert response.status_code == 200, (path, name, response.text)
                 assert response.json().get("candidates", [""]), (path, name)
                 posted += 1
@@ -65,8 +68,8 @@ def test_every_example_body_works_when_pasted(client, document):
 def test_every_example_parameter_works_when_pasted(client, document):
     for method, path, operation in operations(document):
         if method != "post":
-            filled, query = fill(path, operation)
-            assert client.request(method, filled, params=query).status_code in (200, 204), path
+            filled, query, headers = fill(path, operation)
+            assert client.request(method, filled, params=query, headers=headers).status_code in (200, 204), path
 
 
 def test_the_shown_answers_are_what_the_service_answers(client, document):
@@ -78,7 +81,7 @@ def test_the_shown_answers_are_what_the_service_answers(client, document):
         body = None
         if method == "post":
             body = next(iter(operation["requestBody"]["content"]["application/json"]["examples"].values()))["value"]
-        filled, _ = fill(path, operation)
+        filled, _, _ = fill(path, operation)
         assert client.request(method, filled, json=body).json() == content["application/json"]["example"], path
 
 
@@ -134,6 +137,61 @@ def test_failures_are_documented_as_problems(document):
         for status, response in operation["responses"].items():
             if int(status) >= 400:
                 assert list(response["content"]) == ["application/problem+json"], (path, status)
+
+
+def test_what_may_come_too_late_takes_a_deadline(document):
+    takes = {
+        path
+        for _, path, operation in operations(document)
+        if "X-Deadline-Ms" in {parameter["name"] for parameter in operation.get("parameters", ())}
+    }
+    assert takes == {
+        "/v1/recommend",
+        "/v1/retrieve",
+        "/v1/rerank",
+        "/v1/embeddings/snapshot",
+        "/v1/embeddings/delta",
+    }
+    assert takes == {path for _, path, operation in operations(document) if "504" in operation["responses"]}
+
+
+def test_what_is_answered_while_a_training_runs_has_a_shape_and_an_example(document):
+    answer = document["paths"]["/v1/users/{user_id}"]["delete"]["responses"]["202"]
+    assert answer["content"]["application/json"] == {
+        "schema": {"$ref": "#/components/schemas/ForgottenAnswer"},
+        "example": {"status": "pending"},
+    }
+
+
+def test_who_is_to_ask_again_is_told_of_the_header_that_says_when(document):
+    for _, path, operation in operations(document):
+        for status in {"429", "503"} & set(operation["responses"]):
+            assert "Retry-After" in operation["responses"][status]["headers"], (path, status)
+
+
+def test_without_keys_the_document_asks_for_none(document):
+    assert "securitySchemes" not in document["components"]
+    for _, path, operation in operations(document):
+        assert "security" not in operation, path
+        assert not {"401", "403"} & set(operation["responses"]), path
+
+
+def test_with_keys_the_document_says_which_of_them_opens_what(bundled_workspace, tmp_path):
+    (tmp_path / "keys.toml").write_text("")
+    with start(bundled_workspace, keys_file=str(tmp_path / "keys.toml")) as client:
+        guarded = client.get("/openapi.json").json()
+    (scheme,) = guarded["components"]["securitySchemes"]
+    assert guarded["components"]["securitySchemes"][scheme]["scheme"] == "bearer"
+    for _, path, operation in operations(guarded):
+        scopes = [requirement[scheme] for requirement in operation["security"]]
+        refusals = {"401", "403"} & set(operation["responses"])
+        if path in ("/healthz", "/readyz"):
+            assert (scopes, refusals) == ([], set()), path
+        elif path in ("/metrics", "/v1/users/{user_id}"):
+            assert (scopes, refusals) == ([["admin"]], {"401", "403"}), path
+        else:
+            assert (scopes, refusals) == ([["device"], ["admin"]], {"401"}), path
+        assert list(operation["responses"]) == sorted(operation["responses"]), path
 
 
 def test_the_limits_are_those_of_the_settings(bundled_workspace):

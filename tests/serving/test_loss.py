@@ -8,10 +8,10 @@ import threading
 import httpx
 import pyarrow.parquet as pq
 
-from data.inbox import settled
+from pipelines.job import train
+from pipelines.prepare.layout import EVENTS
 from recsys.progress import Silent
-from recsys.storage.lock import hold_lock
-from recsys.storage.workspace import TRAIN_LOCK
+from tests.pipelines.conftest import TINY_CLOUD
 from tests.redis_server import own_redis, redis_folder
 from tests.serving.conftest import problem_of, start
 from tests.serving.test_deployment import wait_until
@@ -63,12 +63,19 @@ def test_what_was_acknowledged_before_a_kill_is_in_the_next_training_once(own_wo
     with start(own_workspace) as client:
         again = client.post("/v1/events", json=events_of(*acknowledged[:500])).json()
         assert again == {"accepted": 0, "duplicates": len(acknowledged[:500]), "degraded": False}
-    with hold_lock(own_workspace.root / TRAIN_LOCK), settled(own_workspace, Silent()):
-        tables = [pq.ParquetFile(path).read(["event_id", "user_id"]) for path in own_workspace.events.glob("*.parquet")]
-        kept = [row["event_id"] for table in tables for row in table.to_pylist() if row["user_id"] == "someone-new"]
+    train(own_workspace, TINY_CLOUD, 7, Silent())
+    kept = events_in(own_workspace.events, "someone-new")
     assert set(acknowledged) <= set(kept)
     assert len(kept) == len(set(kept))
     assert len(set(kept) - set(acknowledged)) <= 4, "one per sender may be kept without its sender having heard of it"
+    (examples,) = own_workspace.examples.iterdir()
+    assert sorted(events_in(examples / EVENTS, "someone-new")) == sorted(kept), "it learned from each of them, once"
+
+
+def events_in(folder, user_id):
+    """Returns the ids of a person's events in the Parquet files of a folder."""
+    tables = [pq.ParquetFile(path).read(["event_id", "user_id"]) for path in folder.glob("*.parquet")]
+    return [row["event_id"] for table in tables for row in table.to_pylist() if row["user_id"] == user_id]
 
 
 def test_without_redis_people_are_known_as_the_last_training_knew_them(own_workspace, own_redis):

@@ -53,3 +53,34 @@ def test_a_server_that_is_away_is_told_of_at_once_and_asked_again_after_a_second
 def test_an_address_that_is_none_of_redis_is_refused():
     with pytest.raises(ContractError, match="the address of a Redis server, got one that is none"):
         RedisSessionStore("http://127.0.0.1", 5)
+
+
+def test_under_a_bound_over_all_users_those_left_alone_longest_go_first(own_redis):
+    """As serving/README.md advises: `maxmemory` with `maxmemory-policy volatile-ttl`."""
+    store = RedisSessionStore(own_redis.url, 200)
+    client = redis.Redis.from_url(own_redis.url, decode_responses=True)
+    bound = client.info("memory")["used_memory"] + 2_000_000
+    client.config_set("maxmemory", bound)
+    client.config_set("maxmemory-policy", "volatile-ttl")
+    user_ids = [f"user-{number:08d}" for number in range(2_000)]
+    for number in range(0, len(user_ids), 20):
+        store.append({user_id: [f"item-{item:06d}" for item in range(200)] for user_id in user_ids[number:][:20]})
+    kept = {number for number, user_id in enumerate(user_ids) if store.recent(user_id, 1)}
+    gone = set(range(len(user_ids))) - kept
+    assert len(user_ids) - 1 in kept
+    assert len(gone) > 500
+    assert sum(gone) / len(gone) < sum(kept) / len(kept)
+    assert client.info("memory")["used_memory"] <= bound * 1.05
+    store.close()
+    client.close()
+
+
+def test_a_server_that_is_full_and_may_drop_nobody_is_as_one_that_is_away(own_redis):
+    store = RedisSessionStore(own_redis.url, 200)
+    client = redis.Redis.from_url(own_redis.url)
+    client.config_set("maxmemory", 1)
+    client.config_set("maxmemory-policy", "noeviction")
+    with pytest.raises(StoreAwayError, match="got OutOfMemoryError"):
+        store.append({"u": ["a"]})
+    store.close()
+    client.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -10,9 +11,11 @@ from fastapi.testclient import TestClient
 from playwright.sync_api import Browser, Request
 
 import serving.reference
+from recsys.config.serving import ServingSettings
+from recsys.storage.workspace import Workspace
 from serving.routes.reference import SITE
 from tests.serving.conftest import problem_of
-from tests.serving.console.test_page import CHROMIUM, address, browser
+from tests.serving.console.test_page import CHROMIUM, address, browser, serve
 from tests.serving.page_files import check_vendored, own_files
 
 __all__ = ["address", "browser"]
@@ -62,7 +65,31 @@ def test_in_a_browser_it_shows_every_operation_and_asks_this_server_alone(browse
     document = page.evaluate("fetch('openapi.json').then(answer => answer.json())")
     num_operations = sum(len(operations) for operations in document["paths"].values())
     assert page.locator(".opblock").count() == num_operations
+    assert page.locator(".btn.authorize").count() == 0
     context.close()
     foreign = [request.url for request in asked if urlsplit(request.url).scheme not in ("data", "blob")]
     assert {urlsplit(url).netloc for url in foreign} == {urlsplit(address).netloc}
     assert complaints == []
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="the page is tested in Chromium: install the Debian package `chromium`")
+def test_in_a_browser_a_key_that_was_given_is_sent(
+    browser: Browser, bundled_workspace: Workspace, tmp_path: Path
+) -> None:
+    sha256 = hashlib.sha256(b"a-device").hexdigest()
+    (tmp_path / "keys.toml").write_text(f'[a]\nsha256 = "{sha256}"\nscope = "device"\nrequests_per_s = 9\nburst = 9\n')
+    with serve(bundled_workspace, ServingSettings(keys_file=str(tmp_path / "keys.toml"))) as address:
+        page = browser.new_page()
+        page.goto(address.replace("/console", "/docs"))
+        page.click(".btn.authorize", timeout=60_000)
+        page.fill(".auth-container input", "a-device")
+        page.click(".auth-btn-wrapper .authorize")
+        page.click(".auth-btn-wrapper .btn-done")
+        operation = page.locator(".opblock", has_text="/v1/bundle").first
+        operation.locator(".opblock-summary-control").click()
+        operation.locator(".try-out__btn").click()
+        with page.expect_response("**/v1/bundle") as answered:
+            operation.locator(".execute").click()
+        assert answered.value.status == 200
+        assert answered.value.request.header_value("authorization") == "Bearer a-device"
+        page.close()
