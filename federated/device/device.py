@@ -121,6 +121,6 @@ class Device:
         choices = list(self.memory.choices(self.cache, self.encoder))
         cut = split_choices(len(choices), personal.judged_share)
         update = tower.train(choices[:cut], rng)
-        self.order = tower.decide(choices[cut:])
+        self.order = tower.decide(choices[cut:], choices[:cut])
         self.reranker = tower.own if self.order is Order.PERSONAL else tower.general
         return update

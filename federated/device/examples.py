@@ -62,7 +62,7 @@ def build_examples(
 ) -> LocalExamples:
     """Returns examples of the latest choices whose list held the chosen item: what the device really saw.
 
-    Of each list the chosen item, what was shown and passed over, and a draw of the others are kept.
+    Of each list the chosen item and a draw of the others are kept, some of which were seen and passed over.
 
     Args:
       choices: In the order of time.
@@ -80,7 +80,7 @@ def build_examples(
     )
     chosen = np.asarray([choice.item_index for choice in seen], np.int32)
     for row, choice in enumerate(seen):
-        kept = _draw(choice, settings.num_candidates, rng)
+        kept = _draw(choice, settings, rng)
         items, scores = choice.candidates[kept], standardise(choice.cloud_scores)[kept]
         examples.candidates[row, : len(kept)] = items
         examples.cloud_scores[row, : len(kept)] = scores
@@ -90,10 +90,11 @@ def build_examples(
     return examples
 
 
-def _draw(choice: Choice, count: int, rng: np.random.Generator) -> Int32Array:
-    """Places of the chosen item and of `count - 1` others, in the list's order; first what was seen and passed over."""
+def _draw(choice: Choice, settings: DeviceSettings, rng: np.random.Generator) -> Int32Array:
+    """Places, in the list's order, of the chosen item, of some that were seen and passed over, and of others."""
     is_chosen, was_seen = choice.candidates == choice.item_index, np.isin(choice.candidates, choice.passed_over)
-    seen, unseen = np.flatnonzero(was_seen & ~is_chosen), np.flatnonzero(~was_seen & ~is_chosen)
-    known = rng.choice(seen, min(count - 1, len(seen)), replace=False)
-    drawn = rng.choice(unseen, min(count - 1 - len(known), len(unseen)), replace=False)
+    seen, others, room = np.flatnonzero(was_seen & ~is_chosen), np.flatnonzero(~is_chosen), settings.num_candidates - 1
+    known = rng.choice(seen, min(int(settings.passed_over_share * room), len(seen)), replace=False)
+    others = np.setdiff1d(others, known)
+    drawn = rng.choice(others, min(room - len(known), len(others)), replace=False)
     return np.sort(np.concatenate([np.flatnonzero(is_chosen)[:1], known, drawn])).astype(np.int32)

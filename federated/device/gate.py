@@ -8,6 +8,9 @@ higher bound is used. After the rule of one standard error (Classification and R
 which prefers the simpler model. Deviations: the share of a standard error is a setting, and its variance holds one
 imagined choice of typical deviation, so that two choices that agree by chance are no proof.
 
+What the own tower was trained on says nothing about it, but judges the two others against each other as well as later
+choices do: two orders are compared by the latest choices that both have a place for.
+
 The gain of a choice is 1 / log2(rank + 2), NDCG's without a cut: a move from place 60 to 20 tells too.
 """
 
@@ -43,16 +46,21 @@ def choose_order(ranks: Mapping[Order, Int32Array], margin: float, fallback: Ord
     """Returns the order to show from now on.
 
     Args:
-      ranks: For each order `[num_choices]` int32, the place of what the person chose in the same lists (`MISSED` where
-        the list lacked it).
+      ranks: For each order `[num]` int32, the place of what the person chose in the same lists (`MISSED` where the list
+        lacked it), in the order of time; where one has fewer, these are the latest.
       margin: Standard errors by which the gain must exceed 0.
       fallback: What is shown where no other order passes.
     """
     gains = {order: ndcg_at(places, _WHOLE_LIST) for order, places in ranks.items()}
     usual = gains.pop(fallback)
-    bounds = {order: lower_bound(values - usual, margin) for order, values in gains.items()}
+    bounds = {order: lower_bound(_subtract(values, usual), margin) for order, values in gains.items()}
     best = max(sorted(bounds), key=lambda order: bounds[order], default=fallback)
     return best if bounds.get(best, 0.0) > 0 else fallback
+
+
+def _subtract(gains: Float64Array, usual: Float64Array) -> Float64Array:
+    count = min(len(gains), len(usual))
+    return gains[len(gains) - count :] - usual[len(usual) - count :]
 
 
 def lower_bound(differences: Float64Array, margin: float) -> float:

@@ -1,6 +1,7 @@
 """What a device makes of the global tower for its own person, and whether it shows that.
 
-The earlier part of the private choices is trained on, the later part decides (`gate`); nothing of either leaves.
+The earlier part of the private choices is trained on; the later part decides (`gate`), and between the cloud's order and
+the global tower's all of them do. Nothing of either leaves.
 """
 
 from __future__ import annotations
@@ -57,16 +58,18 @@ class PersonalTower:
         self.own.restore(update.weights)
         return update
 
-    def decide(self, choices: Sequence[Choice]) -> Order:
+    def decide(self, later: Sequence[Choice], earlier: Sequence[Choice] = ()) -> Order:
         """Returns whose order to show for lists of this kind.
 
         Args:
-          choices: Later than all that the tower was trained on.
+          later: Than all that the own tower was trained on, in the order of time.
+          earlier: The choices that it was trained on, before such lists.
         """
+        choices = [*earlier, *later]
         ranks = {
             Order.CLOUD: [rank_of(choice.item_index, choice.candidates) for choice in choices],
             Order.GLOBAL: [self._rank(choice, self.general) for choice in choices],
-            Order.PERSONAL: [self._rank(choice, self.own) for choice in choices],
+            Order.PERSONAL: [self._rank(choice, self.own) for choice in later],
         }
         arrays: dict[Order, Int32Array] = {order: np.asarray(places, np.int32) for order, places in ranks.items()}
         return choose_order(arrays, self._personal.margin, Order(self._personal.fallback))

@@ -63,12 +63,17 @@ class ChoiceMaker:
             history=history,
         )
 
-    def lesson(self, row: int, fresh: bool) -> Choice:
-        """Returns the same, to be trained on: with what was really shown beside it, where impressions were logged.
+    def add_shown(self, choice: Choice, row: int, fresh: bool) -> Choice:
+        """Returns a choice to be trained on: with what was really shown beside it, where impressions were logged.
 
         What was shown joins the cloud's list with the score that the cloud gives it.
+
+        Args:
+          choice: Of `choice`, with the same arguments.
+          row: As above.
+          fresh: As above.
         """
-        choice, shown, passed_over = self.choice(row, fresh), *self._shown_beside(row)
+        shown, passed_over = self._shown_beside(row)
         added = shown[~np.isin(shown, choice.candidates)]
         if len(added) == 0:
             return replace(choice, passed_over=passed_over)

@@ -68,9 +68,10 @@ class Clients:
         rows = rows[: max(0, len(rows) - self._num_left)]
         choices: list[Choice] = []
         for place in range(len(rows) - 1, -1, -1):  # the latest first, and no more than are wanted
-            lesson = maker.lesson(rows[place], fresh=place % 2 == 1)
-            if lesson.item_index in lesson.candidates:
-                choices.append(lesson)
+            fresh = place % 2 == 1
+            choice = maker.add_shown(maker.choice(rows[place], fresh), rows[place], fresh)
+            if choice.item_index in choice.candidates:
+                choices.append(choice)
             if len(choices) == self._settings.max_examples:
                 break
         rng = _draw_from(self._seed, log.user_id)

@@ -43,7 +43,13 @@ class Personaliser:
         rows = maker.private_rows
         cut = split_choices(len(rows), self.settings.personal.judged_share)
         kept = self.settings.device.max_examples
-        trained = [maker.lesson(rows[place], place % 2 == 1) for place in range(max(0, cut - kept), cut)]
-        self.tower.train(trained, np.random.default_rng([self.seed, *log.user_id.encode()]))
-        judged = rows[cut:][-kept:]
-        return {fresh: self.tower.decide([maker.choice(row, fresh) for row in judged]) for fresh in (False, True)}
+        trained, judged = rows[max(0, cut - kept) : cut], rows[cut:][-kept:]
+        earlier = {fresh: [maker.choice(row, fresh) for row in trained] for fresh in (False, True)}
+        seen = [
+            maker.add_shown(earlier[place % 2 == 1][place], row, place % 2 == 1) for place, row in enumerate(trained)
+        ]
+        self.tower.train(seen, np.random.default_rng([self.seed, *log.user_id.encode()]))
+        return {
+            fresh: self.tower.decide([maker.choice(row, fresh) for row in judged], earlier[fresh])
+            for fresh in (False, True)
+        }

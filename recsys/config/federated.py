@@ -30,6 +30,8 @@ class DeviceSettings(Settings):
     batch_size: int = Field(16, ge=1)
     local_epochs: int = Field(1, ge=1)
     learning_rate: float = Field(0.3, gt=0)
+    passed_over_share: float = Field(0.0, ge=0, le=1)
+    """Of the others, how many are taken from those which impressions say were seen and passed over."""
     teacher_share: float = Field(0.0, ge=0, lt=1)
     """Of what a list's scores are trained to be, how much the cloud's scores say, softened."""
     teacher_temperature: float = Field(1.0, gt=0)
@@ -46,9 +48,9 @@ class PersonalSettings(Settings):
     local_epochs: int = Field(1, ge=1)
     judged_share: float = Field(0.5, gt=0, lt=1)
     """Share of the private choices, the latest, that are not trained on and decide what is shown."""
-    fallback: Literal["global", "cloud"] = "global"
+    fallback: Literal["global", "cloud"] = "cloud"
     """Whose order is shown where no other one passes the gate."""
-    margin: float = Field(0.5, ge=0)
+    margin: float = Field(1.0, ge=0)
     """Standard errors by which another order's gain over it must exceed 0."""
 
 

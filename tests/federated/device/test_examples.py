@@ -5,6 +5,7 @@ from federated.device.examples import Choice, build_examples
 from recsys.config.federated import DeviceSettings
 
 SETTINGS = DeviceSettings(num_candidates=3, history_length=2, max_examples=2)
+IMPRESSED = SETTINGS.model_copy(update={"passed_over_share": 1.0})
 
 
 def choice(item_index, candidates, history=(), scores=None, passed_over=()):
@@ -52,7 +53,7 @@ def test_a_long_list_is_drawn_from_and_keeps_the_chosen_item_and_the_order():
 def test_what_was_seen_and_passed_over_is_kept_before_what_was_not_seen():
     for seed in range(10):
         few = choice(50, np.arange(1, 101), passed_over=[70, 3])
-        assert build(few, seed=seed).candidates[0].tolist() == [3, 50, 70]
+        assert build(few, settings=IMPRESSED, seed=seed).candidates[0].tolist() == [3, 50, 70]
 
 
 def test_of_more_that_was_passed_over_than_there_is_room_for_some_are_drawn():
@@ -63,7 +64,16 @@ def test_of_more_that_was_passed_over_than_there_is_room_for_some_are_drawn():
 
 
 def build_one(passed_over, seed):
-    return build(choice(50, np.arange(1, 101), passed_over=passed_over), seed=seed).candidates[0].tolist()
+    many = choice(50, np.arange(1, 101), passed_over=passed_over)
+    return build(many, settings=IMPRESSED, seed=seed).candidates[0].tolist()
+
+
+def test_a_share_of_the_others_was_passed_over():
+    settings = IMPRESSED.model_copy(update={"num_candidates": 21, "passed_over_share": 0.25})
+    for seed in range(10):
+        row = build(choice(1, np.arange(1, 1001), passed_over=range(2, 52)), settings=settings, seed=seed).candidates[0]
+        assert 5 <= ((row >= 2) & (row < 52)).sum() < 20
+        assert len(set(row.tolist())) == 21
 
 
 def test_the_target_tells_what_was_chosen_soon_after_of_what_is_kept():

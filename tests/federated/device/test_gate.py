@@ -71,3 +71,16 @@ def test_the_bound_is_the_mean_less_so_many_standard_errors():
 def test_two_choices_that_agree_by_chance_are_no_proof():
     assert lower_bound(np.asarray([0.04, 0.04]), 1.0) < 0
     assert lower_bound(np.full(20, 0.04), 1.0) > 0
+
+
+def test_orders_are_compared_by_the_latest_choices_that_both_have():
+    # The global tower passes by its eight choices, of which the own tower's two are the last.
+    cloud, general = [9] * 8, [5] * 8
+    assert choose(cloud, general, [9, 9]) is Order.GLOBAL
+    assert choose(cloud, general, [0, 0]) is Order.PERSONAL
+    assert choose([9] * 6 + [0, 0], [9] * 6 + [0, 0], [9, 9]) is Order.CLOUD
+
+
+def test_the_global_tower_is_judged_by_more_choices_than_the_own_one():
+    assert choose([9, 9], [7, 7], [9, 9]) is Order.CLOUD
+    assert choose([9] * 30, [7] * 30, [9, 9]) is Order.GLOBAL

@@ -84,33 +84,35 @@ def test_what_was_shown_beside_a_choice_joins_its_list_with_the_clouds_score(clo
         maker = ChoiceMaker(cloud, log, 100)
         slates = find_slates(log, PRIVATE)
         for row in maker.private_rows:
-            plain, lesson = maker.choice(row, fresh=True), maker.lesson(row, fresh=True)
+            plain = maker.choice(row, fresh=True)
+            seen = maker.add_shown(plain, row, fresh=True)
             item, now_ms = log.item_indexes[row], log.timestamps_ms[row]
             slate = next((s for s in slates if s.start_ms <= now_ms <= s.until_ms and item in s.item_indexes), None)
             if slate is None:
                 continue
             here = cloud.catalogue.surfaces[slate.item_indexes] == log.surfaces[row]
-            assert set(lesson.candidates.tolist()) == {*plain.candidates.tolist(), *slate.item_indexes[here].tolist()}
-            assert lesson.passed_over.tolist() == slate.item_indexes[here & ~slate.chosen].tolist()
-            assert item not in lesson.passed_over
+            assert set(seen.candidates.tolist()) == {*plain.candidates.tolist(), *slate.item_indexes[here].tolist()}
+            assert seen.passed_over.tolist() == slate.item_indexes[here & ~slate.chosen].tolist()
+            assert item not in seen.passed_over
             before = dict(zip(plain.candidates.tolist(), plain.cloud_scores.tolist(), strict=True))
-            after = dict(zip(lesson.candidates.tolist(), lesson.cloud_scores.tolist(), strict=True))
+            after = dict(zip(seen.candidates.tolist(), seen.cloud_scores.tolist(), strict=True))
             assert {index: after[index] for index in before} == before
             assert sorted(after.values(), reverse=True) == list(after.values())
             num_joined += len(after) - len(before)
     assert num_joined > 0
 
 
-def test_without_impressions_a_lesson_is_the_choice(cloud, logs):
+def test_without_impressions_nothing_is_added(cloud, logs):
     log = next(iter(logs.values()))
     silent = log.actions != ACTION_CODES[Action.IMPRESSION]
     names = ("item_indexes", "actions", "surfaces", "timestamps_ms", "parts")
     kept = UserLog(log.user_id, log.tier, *(getattr(log, name)[silent] for name in names))
     maker = ChoiceMaker(cloud, kept, 100)
     row = maker.private_rows[0]
-    plain, lesson = maker.choice(row, fresh=False), maker.lesson(row, fresh=False)
-    np.testing.assert_array_equal(plain.candidates, lesson.candidates)
-    assert len(lesson.passed_over) == 0
+    plain = maker.choice(row, fresh=False)
+    seen = maker.add_shown(plain, row, fresh=False)
+    np.testing.assert_array_equal(plain.candidates, seen.candidates)
+    assert len(seen.passed_over) == 0
 
 
 def test_every_label_is_a_private_choice(cloud, population, logs):
