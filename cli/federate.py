@@ -80,6 +80,7 @@ def federate(
     if context.invoked_subcommand is not None:
         return
     with open_session(as_json) as session:
+        from federated.simulation.checkpoint import RunFolder
         from federated.simulation.program import federate as run_rounds
         from recsys.config.federated import FederatedSettings
         from recsys.config.settings import load_settings
@@ -94,8 +95,10 @@ def federate(
         settings = _override(load_settings(FederatedSettings, config), changes)
         from recsys.storage.workspace import Workspace
 
-        report = run_rounds(Workspace(workspace), settings, seed, session.progress).to_json()
-        result = {**report, "workspace": str(workspace), "seconds": session.seconds}
+        place = Workspace(workspace)
+        report = run_rounds(place, settings, seed, session.progress).to_json()
+        curves = RunFolder(place.federated / report["run"]).curves
+        result = {**report, "workspace": str(workspace), "curves": str(curves), "seconds": session.seconds}
         session.finish(result, *_show(result))
 
 
@@ -149,6 +152,7 @@ def _show(result: Mapping[str, Any]) -> list[RenderableType]:
         tabulate_arms(result, f"last private choices of {people}"),
         tabulate({**facts, "rounds": len(result["rounds"]), **_say_privacy(result)}),
         result["release"]["reason"],
+        f"Curves of the rounds: tensorboard --logdir {result['curves']}",
         _say_next(result),
     ]
 
