@@ -45,6 +45,10 @@ Workers = Annotated[
 PublishAnyway = Annotated[
     bool, typer.Option("--publish-anyway", help="Publish the new device model even if it is not better.")
 ]
+Resume = Annotated[
+    bool,
+    typer.Option("--resume", help="Go on from the run with these settings and seed; refuse where there is none."),
+]
 
 federation = typer.Typer()
 
@@ -55,6 +59,7 @@ federation = typer.Typer()
     epilog=example(
         "tandem federate --rounds 10 --clients 100",
         "tandem federate --json | jq .version",
+        "tandem federate --resume",
         "tandem federate --workers one.local:7501,two.local:7501",
     ),
 )
@@ -67,6 +72,7 @@ def federate(
     epsilon: Epsilon = None,
     workers: Workers = None,
     publish_anyway: PublishAnyway = False,
+    resume: Resume = False,
     workspace: WorkspacePath = DEFAULT_WORKSPACE,
     seed: Seed = 0,
     config: ConfigPath = None,
@@ -75,7 +81,8 @@ def federate(
     """Train the device model in federated rounds.
 
     Simulated devices train over their private logs; the new device model is published in a new bundle if it is better
-    than the current one for people who took no part.
+    than the current one for people who took no part. The same command goes on with a run that was cut off; with
+    --resume it begins no new one.
     """
     if context.invoked_subcommand is not None:
         return
@@ -96,7 +103,7 @@ def federate(
         from recsys.storage.workspace import Workspace
 
         place = Workspace(workspace)
-        report = run_rounds(place, settings, seed, session.progress).to_json()
+        report = run_rounds(place, settings, seed, session.progress, must_resume=resume).to_json()
         curves = RunFolder(place.federated / report["run"]).curves
         result = {**report, "workspace": str(workspace), "curves": str(curves), "seconds": session.seconds}
         session.finish(result, *_show(result))

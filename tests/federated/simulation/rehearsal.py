@@ -2,6 +2,7 @@
 the process, and must be killed.
 
     python -m tests.federated.simulation.rehearsal federate WORKSPACE [KILL_AFTER_ROUND]
+    python -m tests.federated.simulation.rehearsal resume WORKSPACE
     python -m tests.federated.simulation.rehearsal abroad WORKSPACE ADDRESSES [KILL_AFTER_ROUND]
     python -m tests.federated.simulation.rehearsal idle WORKSPACE
     python -m tests.federated.simulation.rehearsal secret WORKSPACE
@@ -60,10 +61,10 @@ class Killer:
         sys.stderr.write(f"note: {text}\n")
 
 
-def run_federation(workspace: Workspace, kill_after_round: int | None) -> dict:
+def run_federation(workspace: Workspace, kill_after_round: int | None, must_resume: bool = False) -> dict:
     from federated.simulation.program import federate
 
-    return federate(workspace, SETTINGS, SEED, Killer(kill_after_round)).to_json()
+    return federate(workspace, SETTINGS, SEED, Killer(kill_after_round), must_resume=must_resume).to_json()
 
 
 def run_abroad(workspace: Workspace, addresses: str, kill_after_round: int | None) -> dict:
@@ -280,6 +281,7 @@ if __name__ == "__main__":
     else:
         kill_after = int(sys.argv[3]) if len(sys.argv) > 3 else None
         verbs = {"federate": lambda: run_federation(place, kill_after), "idle": lambda: idle(place)}
+        verbs["resume"] = lambda: run_federation(place, None, must_resume=True)
         verbs["small"] = lambda: train_small(place)
         verbs["secret"] = lambda: keep_secret(place)
         sys.stdout.write(json.dumps(verbs.get(verb, lambda: examine(place))()) + "\n")
