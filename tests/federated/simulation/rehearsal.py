@@ -209,36 +209,12 @@ def run_until_failure(process, state, datasets) -> str:
 def average_by_hand(tower, start, examples, vectors) -> list:
     """McMahan et al.'s algorithm 1 written out: local gradient descent, then the mean weighted by rows trained on."""
     import numpy as np
-    import tensorflow as tf
 
-    total, weight = [np.zeros_like(array) for array in start], 0
-    for client in examples:
-        for variable, array in zip(tower.trainable_weights, start, strict=True):
-            variable.assign(array)
-        for _ in range(SETTINGS.device.local_epochs):
-            for first in range(0, len(client), SETTINGS.device.batch_size):
-                rows = slice(first, first + SETTINGS.device.batch_size)
-                with tf.GradientTape() as tape:
-                    scores = tower(
-                        {
-                            "candidates": vectors[client.candidates[rows]],
-                            "cloud_scores": client.cloud_scores[rows],
-                            "query": client.query[rows],
-                            "history": vectors[client.history[rows]],
-                            "history_mask": (client.history[rows] > 0).astype(np.float32),
-                        }
-                    )["score"]
-                    scores = tf.where(client.candidates[rows] > 0, scores, -1e9)
-                    loss = tf.reduce_mean(
-                        tf.nn.sparse_softmax_cross_entropy_with_logits(labels=client.label[rows], logits=scores)
-                    )
-                gradients = tape.gradient(loss, tower.trainable_weights)
-                for variable, gradient in zip(tower.trainable_weights, gradients, strict=True):
-                    variable.assign_sub(SETTINGS.device.learning_rate * gradient)
-        for place, variable in enumerate(tower.trainable_weights):
-            total[place] += len(client) * variable.numpy()
-        weight += len(client)
-    return [array / weight for array in total]
+    from tests.federated.simulation.by_hand import descend
+
+    ended = [descend(tower, start, client, vectors, SETTINGS.device) for client in examples]
+    counts = [len(client) for client in examples]
+    return [np.average(parts, axis=0, weights=counts) for parts in zip(*ended, strict=True)]
 
 
 def average_by_litert(tower, start, examples, vectors) -> list:
