@@ -45,6 +45,10 @@ Workers = Annotated[
 PublishAnyway = Annotated[
     bool, typer.Option("--publish-anyway", help="Publish the new device model even if it is not better.")
 ]
+Resume = Annotated[
+    bool,
+    typer.Option("--resume", help="Go on from the run with these settings and seed; refuse where there is none."),
+]
 
 federation = typer.Typer()
 
@@ -55,6 +59,7 @@ federation = typer.Typer()
     epilog=example(
         "tandem federate --rounds 10 --clients 100",
         "tandem federate --json | jq .version",
+        "tandem federate --resume",
         "tandem federate --workers one.local:7501,two.local:7501",
     ),
 )
@@ -67,6 +72,7 @@ def federate(
     epsilon: Epsilon = None,
     workers: Workers = None,
     publish_anyway: PublishAnyway = False,
+    resume: Resume = False,
     workspace: WorkspacePath = DEFAULT_WORKSPACE,
     seed: Seed = 0,
     config: ConfigPath = None,
@@ -75,11 +81,13 @@ def federate(
     """Train the device model in federated rounds.
 
     Simulated devices train over their private logs; the new device model is published in a new bundle if it is better
-    than the current one for people who took no part.
+    than the current one for people who took no part. The same command goes on with a run that was cut off; with
+    --resume it begins no new one.
     """
     if context.invoked_subcommand is not None:
         return
     with open_session(as_json) as session:
+        from federated.simulation.checkpoint import RunFolder
         from federated.simulation.program import federate as run_rounds
         from recsys.config.federated import FederatedSettings
         from recsys.config.settings import load_settings
@@ -94,8 +102,10 @@ def federate(
         settings = _override(load_settings(FederatedSettings, config), changes)
         from recsys.storage.workspace import Workspace
 
-        report = run_rounds(Workspace(workspace), settings, seed, session.progress).to_json()
-        result = {**report, "workspace": str(workspace), "seconds": session.seconds}
+        place = Workspace(workspace)
+        report = run_rounds(place, settings, seed, session.progress, must_resume=resume).to_json()
+        curves = RunFolder(place.federated / report["run"]).curves
+        result = {**report, "workspace": str(workspace), "curves": str(curves), "seconds": session.seconds}
         session.finish(result, *_show(result))
 
 
@@ -149,6 +159,7 @@ def _show(result: Mapping[str, Any]) -> list[RenderableType]:
         tabulate_arms(result, f"last private choices of {people}"),
         tabulate({**facts, "rounds": len(result["rounds"]), **_say_privacy(result)}),
         result["release"]["reason"],
+        f"Curves of the rounds: tensorboard --logdir {result['curves']}",
         _say_next(result),
     ]
 

@@ -1,7 +1,7 @@
 """What a device makes of the global tower for its own person, and whether it shows that.
 
-The earlier part of the private choices is trained on; the later part decides (`gate`), and between the cloud's order and
-the global tower's all of them do. Nothing of either leaves.
+The earlier part of the private choices is trained on; the later part decides (`gate`), and between the cloud's order
+and the global tower's all of them do. Nothing of either leaves.
 """
 
 from __future__ import annotations

@@ -79,7 +79,7 @@ class Crowd:
         population = self.settings.population
         rng = np.random.default_rng([self.seed, round_number, 1])
         draws, speeds = rng.random((3, len(self.user_ids))), rng.standard_normal(len(self.user_ids))
-        is_awake = draws[0] < share_available(population, round_number)
+        is_awake = draws[0] < self._shares_available(round_number)
         place_of = {user_id: place for place, user_id in enumerate(self.user_ids)}
         if rate is None:
             invited = self._select(np.flatnonzero(is_awake), draws[1])
@@ -103,6 +103,12 @@ class Crowd:
             late=self._name(reported[late]),
             seconds=population.deadline_s if late and len(in_time) < wanted else closed,
         )
+
+    def _shares_available(self, round_number: int) -> Float64Array:
+        """Returns how likely each device is available."""
+        tiers = [self.tiers.get(user_id, "") for user_id in self.user_ids]
+        shares = {tier: share_available(self.settings.population, round_number, tier) for tier in set(tiers)}
+        return np.asarray([shares[tier] for tier in tiers])
 
     def _select(self, available: np.ndarray, draw: Float64Array) -> np.ndarray:
         """Returns as many of the available as a round wants and some more, sorted."""
@@ -141,8 +147,8 @@ def gather(
     return Crowd(sorted(counts), counts, tiers, settings, _WEIGHT_BYTES * num_weights, seed)
 
 
-def share_available(settings: PopulationSettings, round_number: int) -> float:
-    """Returns which share of the devices is available in a round: a wave over the day, with its peak at night.
+def share_available(settings: PopulationSettings, round_number: int, tier: str = "") -> float:
+    """Returns which share of a tier's devices is available in a round: a wave over the day, with its peak at night.
 
     Example:
       >>> from recsys.config.federated import PopulationSettings
@@ -152,4 +158,10 @@ def share_available(settings: PopulationSettings, round_number: int) -> float:
     minutes = (round_number - 1) * settings.minutes_per_round
     hour = (settings.first_hour + minutes / _MINUTES_PER_HOUR) % _HOURS_PER_DAY
     wave = (1 + math.cos(2 * math.pi * (hour - settings.peak_hour) / _HOURS_PER_DAY)) / 2
-    return settings.least_available + (settings.most_available - settings.least_available) * wave
+    most, least = (_look_up(share, tier) for share in (settings.most_available, settings.least_available))
+    return least + (most - least) * wave
+
+
+def _look_up(share: float | Mapping[str, float], tier: str) -> float:
+    """The share of a tier; of one that is not named, where there are names, the least."""
+    return share.get(tier, min(share.values())) if isinstance(share, Mapping) else share

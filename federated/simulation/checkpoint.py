@@ -3,6 +3,7 @@
 federated/<run>/settings.json      what its rounds do, and so what they hide from whom
 federated/<run>/rounds.jsonl       one line per finished round
 federated/<run>/state-00007.npz    the process's state after round 7: a round is finished once this file is there
+federated/<run>/curves/            the figures of finished rounds, for TensorBoard
 """
 
 from __future__ import annotations
@@ -59,6 +60,10 @@ class RoundMetrics:
     bytes_down: int = 0
     bytes_up: int = 0
 
+    def figures(self) -> dict[str, float]:
+        """Returns by name what can be drawn over the rounds."""
+        return {name: value for name, value in asdict(self).items() if name != "round_number" and value is not None}
+
 
 @dataclass(frozen=True)
 class Checkpoint:
@@ -79,6 +84,11 @@ class RunFolder:
     def worker_log(self) -> Path:
         """Where the TFF worker's output goes."""
         return self.root / "worker.log"
+
+    @property
+    def curves(self) -> Path:
+        """Where TensorBoard finds the figures of rounds."""
+        return self.root / "curves"
 
     def describe(self, facts: Mapping[str, Any]) -> None:
         """Keeps what the rounds do, for whoever looks at them; no run reads it again.
@@ -107,23 +117,27 @@ class RunFolder:
         np.savez(buffer, *leaves)
         write_file(self._state_file(len(rounds)), buffer.getvalue())
 
+    def find_last(self, max_rounds: int) -> int:
+        """Returns the number of the latest finished round up to `max_rounds`, 0 where there is none."""
+        return next((number for number in range(max_rounds, 0, -1) if self._state_file(number).exists()), 0)
+
     def load(self, max_rounds: int) -> Checkpoint | None:
         """Returns the latest finished round up to `max_rounds`, or None where there is none.
 
         Raises:
           FederationError: If the files are not what `save` wrote.
         """
-        finished = [number for number in range(max_rounds, 0, -1) if self._state_file(number).exists()]
-        if not finished:
+        last = self.find_last(max_rounds)
+        if not last:
             return None
         try:
             lines = (self.root / _ROUNDS_FILE).read_text(encoding="utf-8").splitlines()
-            rounds = tuple(RoundMetrics(**json.loads(line)) for line in lines[: finished[0]])
-            with np.load(self._state_file(finished[0]), allow_pickle=False) as arrays:
+            rounds = tuple(RoundMetrics(**json.loads(line)) for line in lines[:last])
+            with np.load(self._state_file(last), allow_pickle=False) as arrays:
                 leaves = tuple(arrays[name] for name in arrays.files)
         except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
             raise self._unreadable(str(error)) from error
-        if [metrics.round_number for metrics in rounds] != list(range(1, finished[0] + 1)):
+        if [metrics.round_number for metrics in rounds] != list(range(1, last + 1)):
             raise self._unreadable(f"{len(rounds)} rounds")
         return Checkpoint(rounds, leaves)
 

@@ -83,7 +83,12 @@ class FederationReport:
 
 
 def federate(
-    workspace: Workspace, settings: FederatedSettings, seed: int, progress: Progress | None = None
+    workspace: Workspace,
+    settings: FederatedSettings,
+    seed: int,
+    progress: Progress | None = None,
+    *,
+    must_resume: bool = False,
 ) -> FederationReport:
     """Trains the device tower in rounds over the private logs, and publishes a bundle with it if it is better.
 
@@ -99,10 +104,11 @@ def federate(
       settings: Of the device, the rounds and the release.
       seed: Of cohorts, of the candidates in examples, and of intervals.
       progress: Told after every round.
+      must_resume: Whether it is an error if there is no such run to go on from.
 
     Raises:
-      WorkspaceError: If there are no device logs, no bundle, fewer than two people with private choices, or no space on
-        the disk.
+      WorkspaceError: If there are no device logs, no bundle, fewer than two people with private choices, no space on
+        the disk, or no run to go on from although there must be one.
       BundleError: If the bundle is altered, or its device tower is of another size than the settings say.
       FederationError: If TFF's worker does not start or dies (finished rounds are kept), or the rounds cannot keep to
         `privacy.epsilon`, because of what the tower has spent before.
@@ -113,6 +119,12 @@ def federate(
     started = time.perf_counter()
     base = BundleRegistry(workspace).current()
     folder = RunFolder(workspace.federated / run_name(base.manifest.version, settings, seed))
+    if must_resume and not folder.find_last(settings.rounds.num_rounds):
+        raise WorkspaceError(
+            f"Expected a run to go on from in {folder.root}, which these settings, seed {seed} and the current bundle "
+            "name, got no finished round. Give the settings and the seed of the run that was cut off, or begin a new "
+            "one without `--resume`."
+        )
     with hold_lock(folder.root / ".lock"):
         folder.describe(_decisive(settings))
         return _Run(workspace, settings, seed, base, folder).complete(progress, started)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -26,6 +26,7 @@ from federated.simulation.traffic import Traffic
 from federated.simulation.validation import Validation
 from federated.simulation.views import split_weights
 from recsys.config.federated import FederatedSettings
+from recsys.models.curves import Curves
 from recsys.progress import Progress
 
 _State = Any  # what TFF's process carries from round to round; its structure is the process's own
@@ -75,19 +76,16 @@ class Federation:
             state, rounds = self._restore(self._start(tower), progress)
             traffic = asdict(Traffic.of(tower, self.settings))
             progress.stage("federated rounds", num_rounds)
-            for number in range(len(rounds) + 1, num_rounds + 1):
-                state, metrics = self._run_round(state, number)
-                self._assign(tower, state)
-                metrics = replace(metrics, ndcg_at_10=float(self.validation.ndcg(tower).mean()), **traffic)
-                rounds.append(metrics)
-                self.folder.save(rounds, [tf.convert_to_tensor(leaf).numpy() for leaf in tf.nest.flatten(state)])
-                progress.advance(
-                    number,
-                    loss=metrics.loss,
-                    ndcg_at_10=metrics.ndcg_at_10,
-                    clients_per_s=metrics.clients_per_s,
-                    **traffic,
-                )
+            with closing(Curves(self.folder.curves, [metrics.figures() for metrics in rounds])) as curves:
+                for number in range(len(rounds) + 1, num_rounds + 1):
+                    state, metrics = self._run_round(state, number)
+                    self._assign(tower, state)
+                    metrics = replace(metrics, ndcg_at_10=float(self.validation.ndcg(tower).mean()), **traffic)
+                    rounds.append(metrics)
+                    self.folder.save(rounds, [tf.convert_to_tensor(leaf).numpy() for leaf in tf.nest.flatten(state)])
+                    curves.add(number, metrics.figures())
+                    told = {name: getattr(metrics, name) for name in ("loss", "ndcg_at_10", "clients_per_s")}
+                    progress.advance(number, **told, **traffic)
             self._assign(tower, state)
         return tuple(rounds)
 

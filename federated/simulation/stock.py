@@ -34,11 +34,10 @@ def build_stock_process(
       settings: Of local training and the rounds.
     """
     rounds = settings.rounds
-    mean = tff.aggregators.MeanFactory()
     options = {
         "client_optimizer_fn": _client_optimizer(settings),
         "server_optimizer_fn": _server_optimizer(rounds),
-        "model_aggregator": tff.aggregators.clipping_factory(rounds.clip_norm, mean) if rounds.clip_norm else mean,
+        "model_aggregator": _aggregator(rounds),
         # Reducing over the dataset instantiates and optimises the training step anew for every client: 70 ms each.
         # A loop over its iterator is part of the graph: 8 ms, and the same result.
         "loop_implementation": tff.learning.LoopImplementation.DATASET_ITERATOR,
@@ -62,6 +61,7 @@ def build_stock_reconstruction(
         client_optimizer_fn=tff.learning.optimizers.build_sgdm(device.learning_rate),
         reconstruction_optimizer_fn=tff.learning.optimizers.build_sgdm(rounds.reconstruction_rate),
         server_optimizer_fn=tff.learning.optimizers.build_sgdm(rounds.server_learning_rate),
+        model_aggregator_factory=_aggregator(rounds),
         dataset_split_fn=tff.learning.models.ReconstructionModel.build_dataset_split_fn(
             recon_epochs=rounds.reconstruction_epochs, post_recon_epochs=device.local_epochs, split_dataset=True
         ),
@@ -91,6 +91,11 @@ class HeldDescent(tff.learning.optimizers.Optimizer):
 
         moved = tf.nest.map_structure(move, weights, start, gradients)
         return OrderedDict(step=state["step"] + 1, start=start), moved
+
+
+def _aggregator(rounds: RoundSettings) -> tff.aggregators.WeightedAggregationFactory:
+    mean = tff.aggregators.MeanFactory()
+    return tff.aggregators.clipping_factory(rounds.clip_norm, mean) if rounds.clip_norm else mean
 
 
 def _client_optimizer(settings: FederatedSettings) -> tff.learning.optimizers.Optimizer:

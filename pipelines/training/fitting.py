@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -15,9 +15,9 @@ import tensorflow_recommenders as tfrs
 
 from pipelines.training.averaging import WeightAverage
 from pipelines.training.checkpoint import Checkpoint, Course, Point
-from pipelines.training.curves import Curves
 from pipelines.training.trail import Trail
 from recsys.errors import TrainingError
+from recsys.models.curves import Curves
 from recsys.progress import Progress
 
 
@@ -118,11 +118,11 @@ def _follow(
     if restored is not None:
         progress.note(f"Goes on after epoch {restored.epoch}, which an earlier run had finished.")
     course = restored or Course(validate(), model.get_weights())
-    curves = Curves(trail.curves, course.points)
+    curves = Curves(trail.curves, [asdict(point) for point in course.points])
 
     def keep() -> None:
         checkpoint.save(course)
-        curves.add(course.epoch, course.points[-1])
+        curves.add(course.epoch, asdict(course.points[-1]))
 
     try:
         yield course, keep

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field, PositiveFloat, field_validator
 
@@ -15,6 +15,8 @@ Algorithm = Literal["fed_avg", "fed_prox", "fed_adagrad", "fed_adam", "fed_yogi"
 AggregatorKind = Literal["mean", "robust", "compressed", "secure"]
 """How updates become a mean; federated/README.md tells what each hides from whom."""
 
+Share = Annotated[float, Field(gt=0, le=1)]
+SharePerTier = Annotated[Mapping[str, Share], Field(min_length=1)]
 
 _MAX_PORT: Final = 65_535
 
@@ -102,8 +104,9 @@ class PopulationSettings(Settings):
     over_selection: float = Field(1.0, ge=1)
     deadline_s: float = Field(0.0, ge=0)
     dropout: float = Field(0.0, ge=0, lt=1)
-    most_available: float = Field(1.0, gt=0, le=1)
-    least_available: float = Field(1.0, gt=0, le=1)
+    most_available: Share | SharePerTier = 1.0
+    """Of all devices, or by tier; of a device of another tier the least of them."""
+    least_available: Share | SharePerTier = 1.0
     peak_hour: float = Field(3.0, ge=0, lt=24)
     first_hour: float = Field(20.0, ge=0, lt=24)
     minutes_per_round: float = Field(30.0, gt=0)

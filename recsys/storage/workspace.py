@@ -9,7 +9,7 @@ truth.npz                   the true relevance, where the world is synthetic
 examples/<hash>/, models/<hash>/    stages of `tandem train`, named by content
 bundles/<version>/, current         published bundles and the pointer to the one in use
 teacher/<version>.parquet   the ranker's opinion of candidates of the consented log (`recsys.contracts.teacher`)
-federated/<run>/            state and metrics of rounds
+federated/<run>/            state, metrics and learning curves of rounds
 reports/                    results as JSON and HTML
 reports/curves/<hash>/      learning curves of the training stage of that name, for TensorBoard
 state/                      the server's own state (sessions, events that no training has taken yet)

@@ -2,6 +2,7 @@
 the process, and must be killed.
 
     python -m tests.federated.simulation.rehearsal federate WORKSPACE [KILL_AFTER_ROUND]
+    python -m tests.federated.simulation.rehearsal resume WORKSPACE
     python -m tests.federated.simulation.rehearsal abroad WORKSPACE ADDRESSES [KILL_AFTER_ROUND]
     python -m tests.federated.simulation.rehearsal idle WORKSPACE
     python -m tests.federated.simulation.rehearsal secret WORKSPACE
@@ -60,10 +61,10 @@ class Killer:
         sys.stderr.write(f"note: {text}\n")
 
 
-def run_federation(workspace: Workspace, kill_after_round: int | None) -> dict:
+def run_federation(workspace: Workspace, kill_after_round: int | None, must_resume: bool = False) -> dict:
     from federated.simulation.program import federate
 
-    return federate(workspace, SETTINGS, SEED, Killer(kill_after_round)).to_json()
+    return federate(workspace, SETTINGS, SEED, Killer(kill_after_round), must_resume=must_resume).to_json()
 
 
 def run_abroad(workspace: Workspace, addresses: str, kill_after_round: int | None) -> dict:
@@ -208,36 +209,12 @@ def run_until_failure(process, state, datasets) -> str:
 def average_by_hand(tower, start, examples, vectors) -> list:
     """McMahan et al.'s algorithm 1 written out: local gradient descent, then the mean weighted by rows trained on."""
     import numpy as np
-    import tensorflow as tf
 
-    total, weight = [np.zeros_like(array) for array in start], 0
-    for client in examples:
-        for variable, array in zip(tower.trainable_weights, start, strict=True):
-            variable.assign(array)
-        for _ in range(SETTINGS.device.local_epochs):
-            for first in range(0, len(client), SETTINGS.device.batch_size):
-                rows = slice(first, first + SETTINGS.device.batch_size)
-                with tf.GradientTape() as tape:
-                    scores = tower(
-                        {
-                            "candidates": vectors[client.candidates[rows]],
-                            "cloud_scores": client.cloud_scores[rows],
-                            "query": client.query[rows],
-                            "history": vectors[client.history[rows]],
-                            "history_mask": (client.history[rows] > 0).astype(np.float32),
-                        }
-                    )["score"]
-                    scores = tf.where(client.candidates[rows] > 0, scores, -1e9)
-                    loss = tf.reduce_mean(
-                        tf.nn.softmax_cross_entropy_with_logits(labels=client.target[rows], logits=scores)
-                    )
-                gradients = tape.gradient(loss, tower.trainable_weights)
-                for variable, gradient in zip(tower.trainable_weights, gradients, strict=True):
-                    variable.assign_sub(SETTINGS.device.learning_rate * gradient)
-        for place, variable in enumerate(tower.trainable_weights):
-            total[place] += len(client) * variable.numpy()
-        weight += len(client)
-    return [array / weight for array in total]
+    from tests.federated.simulation.by_hand import descend
+
+    ended = [descend(tower, start, client, vectors, SETTINGS.device) for client in examples]
+    counts = [len(client) for client in examples]
+    return [np.average(parts, axis=0, weights=counts) for parts in zip(*ended, strict=True)]
 
 
 def average_by_litert(tower, start, examples, vectors) -> list:
@@ -280,6 +257,7 @@ if __name__ == "__main__":
     else:
         kill_after = int(sys.argv[3]) if len(sys.argv) > 3 else None
         verbs = {"federate": lambda: run_federation(place, kill_after), "idle": lambda: idle(place)}
+        verbs["resume"] = lambda: run_federation(place, None, must_resume=True)
         verbs["small"] = lambda: train_small(place)
         verbs["secret"] = lambda: keep_secret(place)
         sys.stdout.write(json.dumps(verbs.get(verb, lambda: examine(place))()) + "\n")

@@ -1,6 +1,7 @@
 """Who comes through a round, by hand where it can be, over many rounds where it is drawn."""
 
 import pytest
+from pydantic import ValidationError
 
 from federated.simulation.attendance import Crowd, gather, share_available
 from recsys.config.federated import DeviceSettings, FederatedSettings, PopulationSettings, RoundSettings
@@ -51,6 +52,43 @@ def test_the_hours_of_the_day_go_round():
     assert share_available(wave, 7) == pytest.approx(0.3)
     assert share_available(wave, 13) == pytest.approx(0.5)
     assert share_available(wave, 25) == pytest.approx(0.1)
+
+
+def test_each_tier_has_hours_of_its_own_and_one_without_a_name_the_least():
+    noon = {"peak_hour": 3, "first_hour": 15, "minutes_per_round": 360}  # then evening, and the best hour
+    by_tier = PopulationSettings(
+        most_available={"low": 0.4, "high": 0.8}, least_available={"low": 0.2, "high": 0.1}, **noon
+    )
+    assert [share_available(by_tier, number, "low") for number in (1, 2, 3)] == pytest.approx([0.2, 0.3, 0.4])
+    assert [share_available(by_tier, number, "high") for number in (1, 2, 3)] == pytest.approx([0.1, 0.45, 0.8])
+    assert [share_available(by_tier, number, "mid") for number in (1, 2, 3)] == pytest.approx([0.1, 0.25, 0.4])
+
+
+def test_one_number_and_numbers_by_tier_go_together():
+    mixed = PopulationSettings(most_available=0.5, least_available={"low": 0.1}, peak_hour=3, first_hour=3)
+    assert share_available(mixed, 1, "low") == pytest.approx(0.5)
+    assert share_available(mixed, 25, "low") == pytest.approx(0.1)
+
+
+def test_a_number_for_all_and_the_same_by_tier_let_the_same_come():
+    tiers = ("low", "high")
+    same = {name: dict.fromkeys(tiers, value) for name, value in (("most_available", 0.4), ("least_available", 0.2))}
+    one, other = crowd_of(most_available=0.4, least_available=0.2), crowd_of(**same)
+    assert [one.attend(number) for number in range(1, 9)] == [other.attend(number) for number in range(1, 9)]
+
+
+def test_of_the_tier_that_is_available_more_often_more_come():
+    # 100 devices of each tier: 50 and 10 available on average; all are wanted.
+    crowd = crowd_of(clients=200, most_available={"low": 0.1, "high": 0.5}, least_available={"low": 0.1, "high": 0.5})
+    came = [TIERS[user_id] for number in range(1, 101) for user_id in crowd.attend(number).came]
+    assert 47 < came.count("high") / 100 < 53
+    assert 8 < came.count("low") / 100 < 12
+
+
+@pytest.mark.parametrize("share", [0.0, 1.5, {}, {"low": 0.0}, {"low": 0.5, "high": 1.1}])
+def test_shares_out_of_range_are_refused(share):
+    with pytest.raises(ValidationError, match="most_available"):
+        PopulationSettings(most_available=share)
 
 
 def test_where_few_are_available_few_come():

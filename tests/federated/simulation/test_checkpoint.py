@@ -1,8 +1,10 @@
+import resource
+
 import numpy as np
 import pytest
 
 from federated.simulation.checkpoint import RoundMetrics, RunFolder
-from recsys.errors import FederationError
+from recsys.errors import FederationError, WorkspaceError
 
 LEAVES = [np.arange(6, dtype=np.float32).reshape(2, 3), np.asarray(7, np.int64), np.zeros((0, 2), np.float32)]
 
@@ -40,6 +42,20 @@ def test_a_round_whose_state_was_not_written_did_not_finish(tmp_path):
         folder.save(rounds(count), [np.asarray(count)])
     (tmp_path / "state-00002.npz").unlink()  # killed between the two files
     assert folder.load(10).rounds == tuple(rounds(1))
+
+
+def test_on_a_full_disk_the_run_stays_as_it_was(tmp_path):
+    folder = RunFolder(tmp_path / "run")
+    folder.save(rounds(1), LEAVES)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2_000, hard))  # holds the lines of two rounds, and not this state
+    try:
+        with pytest.raises(WorkspaceError, match=r"state-00002.npz, got: File too large. Nothing was changed. Free"):
+            folder.save(rounds(2), [np.zeros(1_000)])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert folder.load(10).rounds == tuple(rounds(1))
+    assert sorted(path.name for path in folder.root.iterdir()) == ["rounds.jsonl", "state-00001.npz"]
 
 
 @pytest.mark.parametrize("damage", [b"", b"PK\x03\x04 cut off", b"no zip"])

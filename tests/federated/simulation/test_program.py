@@ -34,7 +34,8 @@ from recsys.errors import BundleError, WorkspaceError
 from recsys.storage.registry import BundleRegistry
 from recsys.storage.workspace import Workspace
 from tests.bundles import bundled_workspace, own_workspace  # noqa: F401
-from tests.federated.simulation.rehearsal import SETTINGS
+from tests.curves import read_curves
+from tests.federated.simulation.rehearsal import SEED, SETTINGS
 
 ROOT = Path(__file__).parents[3]
 
@@ -206,6 +207,8 @@ def test_private_rounds_spend_what_they_may_and_no_more(bundled_workspace, tmp_p
     assert done.returncode == 0, done.stderr[-3000:]
     secret = json.loads(done.stdout)
     spent = [metrics["epsilon"] for metrics in secret["rounds"]]
+    drawn = read_curves(Workspace(place).federated / secret["run"] / "curves")
+    assert [value for _, name, value in drawn if name == "epsilon"] == pytest.approx(spent)
     assert spent == sorted(spent)
     assert 7.9 < spent[-1] <= secret["privacy"]["epsilon"] == 8.0
     assert secret["privacy"]["num_people"] * secret["privacy"]["sampling_rate"] == pytest.approx(6)
@@ -230,21 +233,68 @@ def test_a_run_leaves_no_worker_behind(copies, report):
         assert len({process.pid for process in workers_of(copies[0])}) == 2
 
 
-@pytest.mark.federation
-def test_a_run_that_is_killed_and_called_again_ends_with_the_same_weights(copies, report):
-    killed = rehearse("federate", copies[1].root, 2)
-    assert killed.returncode == -9
+@pytest.fixture(scope="module")
+def killed(copies):
+    return rehearse("federate", copies[1].root, 2)
+
+
+@pytest.fixture(scope="module")
+def resumed(killed, copies):
     psutil.wait_procs(workers_of(copies[1]), timeout=5)
-    assert workers_of(copies[1]) == []
-    assert BundleRegistry(copies[1]).current().manifest.version == report["base_version"]
-    resumed = rehearse("federate", copies[1].root)
-    assert "Going on after round 2" in resumed.stderr
-    again = json.loads(resumed.stdout)
+    left, current = workers_of(copies[1]), BundleRegistry(copies[1]).current().manifest.version
+    return left, current, rehearse("resume", copies[1].root)
+
+
+@pytest.mark.federation
+def test_a_killed_run_leaves_no_worker_and_publishes_nothing(killed, resumed, report):
+    assert killed.returncode == -9
+    left, current, _ = resumed
+    assert left == []
+    assert current == report["base_version"]
+
+
+@pytest.mark.federation
+def test_a_run_that_is_killed_and_resumed_ends_with_the_same_weights(copies, report, resumed):
+    *_, ended = resumed
+    assert "Going on after round 2" in ended.stderr
+    again = json.loads(ended.stdout)
     assert [m["loss"] for m in again["rounds"]] == [m["loss"] for m in report["rounds"]]
     weights, expected = (np.load(BundleRegistry(copies[place]).current().path(DEVICE_WEIGHTS_FILE)) for place in (1, 0))
     for name in expected.files:
         np.testing.assert_array_equal(weights[name], expected[name])
     assert again["version"] == report["version"]
+
+
+def told_of(report):
+    """What curves must hold of the rounds of a report, as float32 has it."""
+    told = [(one["round_number"], name, value) for one in report["rounds"] for name, value in one.items()]
+    return {
+        (number, name, float(np.float32(value)))
+        for number, name, value in told
+        if name != "round_number" and value is not None
+    }
+
+
+@pytest.mark.federation
+def test_curves_hold_the_figures_of_every_round(copies, report):
+    drawn = read_curves(copies[0].federated / report["run"] / "curves")
+    assert {name for _, name, _ in drawn} >= {"loss", "ndcg_at_10", "clients_per_s", "bytes_up", "bytes_down"}
+    assert len(drawn) == len(set(drawn))
+    assert set(drawn) == told_of(report)
+
+
+@pytest.mark.federation
+def test_after_a_kill_curves_hold_every_round_once(copies, resumed):
+    again = json.loads(resumed[-1].stdout)
+    drawn = read_curves(copies[1].federated / again["run"] / "curves")
+    assert len(drawn) == len({(number, name) for number, name, _ in drawn})
+    assert set(drawn) == told_of(again)
+
+
+def test_where_there_is_no_run_to_go_on_from_none_is_begun(own_workspace):  # noqa: F811
+    with pytest.raises(WorkspaceError, match=r"a run to go on from in .*, got no finished round\. Give the settings"):
+        federate(own_workspace, SETTINGS, SEED, must_resume=True)
+    assert not own_workspace.federated.exists()
 
 
 @pytest.fixture(scope="module")

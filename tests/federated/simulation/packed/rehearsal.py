@@ -17,6 +17,7 @@ import tensorflow_federated as tff
 from federated.simulation.algorithms.fed_prox import hold
 from federated.simulation.algorithms.registry import ALGORITHMS, build_process, local_weights
 from federated.simulation.clients import Clients
+from federated.simulation.cohort import sample_cohort
 from federated.simulation.execution import execute_on
 from federated.simulation.model import model_builder, view_builder
 from federated.simulation.model import to_dataset as to_stock
@@ -28,18 +29,21 @@ from federated.simulation.packed.robust import build_treatment
 from federated.simulation.packed.store import hold_store, write_table
 from federated.simulation.packed.training import LocalTraining
 from federated.simulation.population import Population
+from federated.simulation.rows import train_rows
 from federated.simulation.stock import build_stock_process, build_stock_reconstruction
-from federated.simulation.views import split_weights
+from federated.simulation.views import restore, split_weights
 from federated.simulation.worker import run_worker
 from recsys.cascade.cloud import CloudModel
 from recsys.config.federated import AggregationSettings, DeviceSettings, FederatedSettings, RoundSettings
 from recsys.models.device_tower import build_device_tower
 from recsys.storage.registry import BundleRegistry
 from recsys.storage.workspace import Workspace
+from tests.federated.simulation import by_hand
 from tests.federated.simulation.rehearsal import SEED
 
 DEVICE = DeviceSettings(num_candidates=16, max_examples=8, batch_size=3, local_epochs=2)
 CLIP_NORM = 1.2
+RECONSTRUCTED_CLIP_NORM = 0.3
 STRENGTH = 0.5
 NUM_ROUNDS = 2
 
@@ -136,9 +140,9 @@ def compare_robust(tower, columns, vectors, start, cuts, datasets) -> dict:
     return found
 
 
-def compare_reconstruction(tower, columns, vectors, start, packs, examples) -> dict:
+def compare_reconstruction(tower, columns, vectors, start, packs, examples, clip_norm) -> dict:
     """Rounds of partly local towers beside TFF's own."""
-    plan = settings_of("fed_recon", 0.0)
+    plan = settings_of("fed_recon", clip_norm)
     once = DEVICE.model_copy(update={"local_epochs": 1})  # TFF deals the batches out, and repeats them then
     stock = build_stock_reconstruction(view_builder(vectors, DEVICE, "partially_local"), plan)
     local = local_weights("fed_recon", len(start))
@@ -149,7 +153,34 @@ def compare_reconstruction(tower, columns, vectors, start, packs, examples) -> d
         "off_by": max(map(distance, got, expected)),
         "moved": distance(got[-1], shared),
         "num_examples": measured[0]["num_examples"],
+        "num_clipped": measured[0]["num_clipped"],
         "sent": [list(array.shape) for array in got[-1]],
+    }
+
+
+def compare_rows(dense, table, store, extents, vectors, examples, worker) -> dict:
+    """Rounds of the tower with a bias of each item beside the same by hand, with and without the correction."""
+    plan = settings_of("fed_avg", CLIP_NORM)
+    num_people = len(examples) * 2 // 3  # a row's heat is counted over all, whoever comes
+    rounds = plan.rounds.model_copy(update={"num_rounds": NUM_ROUNDS, "clients_per_round": num_people})
+    plan = plan.model_copy(update={"rounds": rounds.model_copy(update={"users_per_pack": 8})})
+    tower = build_device_tower(vectors.shape[1], DEVICE)  # those made before TFF built its own can do nothing any more
+    start = [*dense, np.zeros(len(vectors), np.float32)]
+    cohorts = [sample_cohort(extents, num_people, SEED, number) for number in range(1, NUM_ROUNDS + 1)]
+    expected, num_clipped = by_hand.train_rows(tower, start, examples, cohorts, vectors, plan)
+    found = {}
+    for is_heated in (True, False):
+        restore(tower, dense)
+        biases = train_rows(tower, table, store, extents, plan, execute_on(worker), SEED, is_heated=is_heated)
+        got = [*(weight.numpy() for weight in tower.trainable_weights), biases]
+        found[is_heated] = {"off_by": distance(got, expected), "table_off_by": distance(got[-1:], expected[-1:])}
+    return {
+        "corrected": found[True],
+        "uncorrected": found[False],
+        "moved": distance(expected[:-1], dense),
+        "table_moved": float(np.abs(expected[-1]).max()),
+        "num_clipped": num_clipped,
+        "num_updates": NUM_ROUNDS * num_people,
     }
 
 
@@ -203,9 +234,10 @@ def compare(workspace: Workspace) -> dict:
                     "num_clipped": measured[0]["num_clipped"],
                 }
             found["private"] = compare_private(packed_tower, store.columns, cloud.vectors, start, packs, datasets)
-            found["reconstruction"] = compare_reconstruction(
-                packed_tower, store.columns, cloud.vectors, start, packs, list(examples.values())
-            )
+            for name, clip_norm in (("reconstruction", 0.0), ("reconstruction, clipped", RECONSTRUCTED_CLIP_NORM)):
+                found[name] = compare_reconstruction(
+                    packed_tower, store.columns, cloud.vectors, start, packs, list(examples.values()), clip_norm
+                )
             found["tff_fed_prox_off_by_with_the_sign_turned"] = repel(
                 packed_tower, store.columns, start, packs, own_prox, datasets
             )
@@ -221,6 +253,7 @@ def compare(workspace: Workspace) -> dict:
                 name: max(map(distance, run(process, start, [to_dataset(pack) for pack in cut])[0], got))
                 for name, cut in cuts.items()
             }
+        found["rows"] = compare_rows(start, packed_tower.vectors, store, extents, cloud.vectors, examples, worker)
     found["left"] = root.exists()
     found["weights"] = [list(array.shape) for array in start]
     found["sent_up"] = sent_up(LocalTraining(packed_tower, store.columns, 3, 2, 0.3))

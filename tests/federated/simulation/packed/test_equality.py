@@ -78,6 +78,26 @@ def test_rounds_of_partly_local_towers_equal_those_of_tff(found):
     assert reconstruction["num_examples"] == 2 * trained
 
 
+def test_rounds_of_partly_local_towers_with_clipping_equal_those_of_tff(found):
+    clipped = found["reconstruction, clipped"]
+    assert clipped["off_by"] < 1e-5
+    assert clipped["moved"] > 1e-3
+    assert 0 < clipped["num_clipped"] < len(found["counts"])
+    assert abs(clipped["moved"] - found["reconstruction"]["moved"]) > 1e-3
+
+
+def test_rounds_with_a_bias_of_each_item_equal_fed_sub_avg_by_hand(found):
+    rows = found["rows"]
+    assert rows["corrected"]["off_by"] < 1e-5
+    assert rows["moved"] > 1e-3
+    assert rows["table_moved"] > 1e-3
+    assert 0 < rows["num_clipped"] < rows["num_updates"]
+
+
+def test_without_the_correction_of_heat_the_biases_are_others(found):
+    assert found["rows"]["uncorrected"]["table_off_by"] > 1e-3
+
+
 def test_of_a_partly_local_tower_the_server_has_no_weight_that_is_a_persons_own(found):
     _sharpness, _recency, *dense, _prior, correction = found["weights"]
     assert found["reconstruction"]["sent"] == [*dense, correction]
