@@ -104,19 +104,15 @@ class Metrics:
         self._bundle = self._gauge(
             "tandem_bundle_info", "The served bundle: how many processes serve it.", ("version", "embedding_version")
         )
-        self._loads = Counter(
-            "tandem_bundle_loads", "Bundles found, by what became of them.", ("outcome",), registry=self._registry
+        self._loads = self._counter(
+            "tandem_bundle_loads", "Bundles found, by what became of them.", outcome=("served", "refused")
         )
-        for outcome in ("served", "refused"):
-            self._loads.labels(outcome)
-        self._lookups = Counter(
+        self._lookups = self._counter(
             "tandem_cache_lookups",
             "Whether what was asked for was there: messages in `archive`, a copy that the `client` says it holds.",
-            ("cache", "outcome"),
-            registry=self._registry,
+            cache=("archive", "client"),
+            outcome=("hit", "miss"),
         )
-        for cache_name, outcome in product(("archive", "client"), ("hit", "miss")):
-            self._lookups.labels(cache_name, outcome)
         self._depth = self._gauge("tandem_queue_depth", "Requests that wait, or are in a thread.")
         self._queue_depth = queue_depth
 
@@ -124,6 +120,13 @@ class Metrics:
         self._request_of = cache(requests.labels)
         self._seconds_of = cache(seconds.labels)
         self._stage_seconds_of = cache(stage_seconds.labels)
+
+    def _counter(self, name: str, words: str, **labels: Sequence[str]) -> Counter:
+        """Returns a counter that begins at zero for all values of its labels."""
+        counter = Counter(name, words, tuple(labels), registry=self._registry)
+        for values in product(*labels.values()):
+            counter.labels(*values)
+        return counter
 
     def _gauge(self, name: str, words: str, labels: Sequence[str] = ()) -> Gauge:
         """Returns a gauge that processes which share their figures add up, as long as they live."""
