@@ -69,7 +69,9 @@ class Clients:
         choices: list[Choice] = []
         for place in range(len(rows) - 1, -1, -1):  # the latest first, and no more than are wanted
             fresh = place % 2 == 1
-            choice = maker.add_shown(maker.choice(rows[place], fresh), rows[place], fresh)
+            choice = maker.choice(rows[place], fresh)
+            if self._settings.passed_over_share:
+                choice = maker.add_shown(choice, rows[place], fresh)
             if choice.item_index in choice.candidates:
                 choices.append(choice)
             if len(choices) == self._settings.max_examples:

@@ -45,9 +45,12 @@ class Personaliser:
         kept = self.settings.device.max_examples
         trained, judged = rows[max(0, cut - kept) : cut], rows[cut:][-kept:]
         earlier = {fresh: [maker.choice(row, fresh) for row in trained] for fresh in (False, True)}
-        seen = [
-            maker.add_shown(earlier[place % 2 == 1][place], row, place % 2 == 1) for place, row in enumerate(trained)
-        ]
+        seen = [earlier[place % 2 == 1][place] for place in range(len(trained))]
+        if self.settings.device.passed_over_share:
+            seen = [
+                maker.add_shown(choice, row, place % 2 == 1)
+                for place, (choice, row) in enumerate(zip(seen, trained, strict=True))
+            ]
         self.tower.train(seen, np.random.default_rng([self.seed, *log.user_id.encode()]))
         return {
             fresh: self.tower.decide([maker.choice(row, fresh) for row in judged], earlier[fresh])

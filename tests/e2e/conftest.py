@@ -15,8 +15,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from data.ingest import ingest
 from data.truth import Truth
+from pipelines.ingestion import ingest
 from recsys.config.demo import DemoSettings
 from recsys.config.settings import load_settings
 from recsys.storage.workspace import Workspace

@@ -15,7 +15,8 @@ from recsys.config.serving import ServingSettings
 from recsys.storage.workspace import Workspace
 from serving.routes.reference import SITE
 from tests.serving.conftest import problem_of
-from tests.serving.console.test_page import CHROMIUM, address, browser, serve
+from tests.serving.console.browsing import CHROMIUM, serve
+from tests.serving.console.conftest import address, browser
 from tests.serving.page_files import check_vendored, own_files
 
 __all__ = ["address", "browser"]
