@@ -6,7 +6,7 @@ import hashlib
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from federated.simulation.attendance import gather
@@ -18,12 +18,13 @@ from federated.simulation.packed.store import hold_store, write_table
 from federated.simulation.population import Population, read_tiers
 from federated.simulation.privacy import SPENT_DELTA, SPENT_EPSILON, Guarantee, plan_rounds
 from federated.simulation.release import AFTER, BEFORE, CLOUD_ONLY, Release, decide
+from federated.simulation.report import FederationReport
 from recsys.cascade.cloud import CloudModel
 from recsys.config.federated import FederatedSettings
 from recsys.contracts.arrays import Float64Array
 from recsys.contracts.bundle import DEVICE_WEIGHTS_FILE
 from recsys.errors import FederationError, WorkspaceError
-from recsys.metrics.intervals import Interval, compare
+from recsys.metrics.intervals import compare
 from recsys.progress import Progress, Silent
 from recsys.storage.lock import hold_lock
 from recsys.storage.registry import Bundle, BundleRegistry
@@ -39,47 +40,6 @@ _METRIC: Final = "ndcg_at_10"
 _MIN_PEOPLE: Final = 2
 _APART: Final = ("workers", "release", "personal", "strict", "strict_tower")
 """Sections of the settings that decide nothing about what a round does."""
-
-
-@dataclass(frozen=True)
-class FederationReport:
-    """What a run gave.
-
-    Attributes:
-      base_version: The bundle whose device tower the run started from.
-      version: The bundle that holds the new one; None where it was not released.
-      release: What was decided about it, and why.
-      privacy: What the rounds promise to each person; None where they promise nothing.
-      run: Name of the folder under `federated/`.
-      arms: "cloud_only", "before" and "after" to metric to interval, over the last private choices of the validation
-        users, who took part in no round.
-      differences: "after-cloud_only" and "after-before" to metric to interval.
-      rounds: Metrics of every round.
-      bytes_down: What one client receives in a round: the tower's weights as float32.
-      bytes_up: What it sends: their change, as `aggregation.kind` encodes it, and its weight in the average.
-      clients_per_s: Over all rounds, within TFF.
-    """
-
-    dataset: str
-    split_fingerprint: str
-    seed: int
-    base_version: str
-    version: str | None
-    release: Release
-    privacy: Guarantee | None
-    run: str
-    arms: dict[str, dict[str, Interval]]
-    differences: dict[str, dict[str, Interval]]
-    num_validation_users: int
-    rounds: tuple[RoundMetrics, ...]
-    bytes_down: int
-    bytes_up: int
-    clients_per_s: float
-    seconds: float
-
-    def to_json(self) -> dict[str, Any]:
-        """Returns the report as one JSON-ready object."""
-        return {**asdict(self), "release": {**asdict(self.release), "reason": self.release.explain()}}
 
 
 def federate(
