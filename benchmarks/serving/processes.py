@@ -114,7 +114,8 @@ def draw_catalogue(workspace: Path, num_items: int, seed: int) -> None:
     Raises:
       ConfigError: If it fails.
     """
-    command = [sys.executable, "-m", "benchmarks.serving.catalogue", str(workspace), str(num_items), str(seed)]
+    folder = workspace.absolute()  # the process runs in another one
+    command = [sys.executable, "-m", "benchmarks.serving.catalogue", str(folder), str(num_items), str(seed)]
     done = subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, check=False)
     if done.returncode:
         raise ConfigError(f"Expected a catalogue of {num_items} items to be drawn, got: {done.stderr[-2_000:]}")
