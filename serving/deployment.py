@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from recsys.errors import TandemError
+from recsys.runtime.memory import give_back
 from recsys.storage.registry import BundleRegistry
 from recsys.storage.workspace import Workspace
 from serving.engine import Engine
@@ -106,10 +107,18 @@ class Deployment:
         """Refreshes each `poll_s` seconds, until cancelled; a load under way is waited for."""
         while True:
             await asyncio.sleep(poll_s)
-            await self.follow()
+            is_new = await self.follow()
+            if is_new:
+                # By then the requests that had begun with the old bundle have ended, and it is gone.
+                await asyncio.sleep(poll_s)
+                await asyncio.to_thread(give_back)
 
-    async def follow(self) -> None:
-        """Refreshes off the event loop, and gets the loop's own thread ready for what is served then."""
+    async def follow(self) -> bool:
+        """Refreshes off the event loop, and gets the loop's own thread ready for what is served then.
+
+        Returns:
+          Whether another bundle is served now.
+        """
         load = asyncio.ensure_future(asyncio.to_thread(self.refresh))
         try:
             is_new = await asyncio.shield(load)
@@ -118,6 +127,7 @@ class Deployment:
             raise
         if is_new:
             self.engine.warm_towers()
+        return is_new
 
     def _read_pointer(self) -> str | None:
         """Returns what the pointer says; None where there is none, or it cannot be read."""

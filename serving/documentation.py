@@ -47,6 +47,15 @@ _KEYS: Final = {
 }
 
 
+_ID_HEADER: Final = "X-Request-Id"
+_ID: Final = {
+    "description": "Names the request in the server's log.",
+    "required": True,
+    "schema": {"type": "string", "pattern": "^[0-9a-f]{16}$"},
+    "example": "5f3a09c1d27be846",
+}
+
+
 class Documentation:
     """Makes the document, and makes it anew when another bundle is served."""
 
@@ -97,6 +106,7 @@ class Documentation:
         _describe_deadlines(document)
         if self._has_keys:
             _describe_keys(document)
+        _describe_request_ids(document)
         return document
 
 
@@ -118,6 +128,16 @@ def _describe_keys(document: dict[str, Any]) -> None:
             statuses = ((401, 429) if "device" in scopes else (401, 403, 429)) if scopes else ()
             refusals = {str(status): answer for status, answer in problems(*statuses).items()}
             operation["responses"] = dict(sorted({**refusals, **operation["responses"]}.items()))
+
+
+def _describe_request_ids(document: dict[str, Any]) -> None:
+    """Says of each answer that it has the header by which the log finds it."""
+    document["components"]["headers"] = {_ID_HEADER: _ID}
+    reference = {"$ref": f"#/components/headers/{_ID_HEADER}"}
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            for answer in operation["responses"].values():
+                answer["headers"] = {**answer.get("headers", {}), _ID_HEADER: reference}
 
 
 def insert_examples(document: dict[str, Any], examples: Examples) -> None:

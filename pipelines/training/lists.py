@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 
@@ -50,6 +51,16 @@ class CandidateLists:
             self.users[rows], self.queries[rows], self.candidates[rows], self.features[rows], self.labels[rows]
         )
 
+    def holding(self) -> CandidateLists:
+        """Returns the lists that hold their choice."""
+        return self.take(np.flatnonzero(self.labels >= 0))
+
+    @staticmethod
+    def join(parts: Sequence[CandidateLists]) -> CandidateLists:
+        """Returns the lists of all parts, one after the other."""
+        rows = ((own.users, own.queries, own.candidates, own.features, own.labels) for own in parts)
+        return CandidateLists(*map(np.concatenate, zip(*rows, strict=True)))
+
 
 @dataclass(frozen=True)
 class ShownLists:
@@ -77,6 +88,9 @@ class ShownLists:
         )
 
 
+_ListsT = TypeVar("_ListsT", CandidateLists, ShownLists)
+
+
 @dataclass(frozen=True)
 class RankerLists:
     """What the ranker learns from, of either kind.
@@ -85,23 +99,34 @@ class RankerLists:
       proposed: by retrieval; those of which the choice is absent judge, but do not teach.
       shown: may be none.
       vectors: `[num_items + 1, dim]` float32, the items that they speak of.
+      practice: lists of other kinds (see `practice`), which teach and do not judge.
     """
 
     proposed: CandidateLists
     shown: ShownLists
     vectors: Float32Array
+    practice: tuple[CandidateLists, ...] = ()
 
     def of_users(self, users: Int64Array) -> RankerLists:
         """Returns the lists of some users, in their order."""
-        rows = (np.flatnonzero(np.isin(lists.users, users)) for lists in (self.proposed, self.shown))
-        return RankerLists(self.proposed.take(next(rows)), self.shown.take(next(rows)), self.vectors)
+
+        def own(lists: _ListsT) -> _ListsT:
+            return lists.take(np.flatnonzero(np.isin(lists.users, users)))
+
+        return RankerLists(own(self.proposed), own(self.shown), self.vectors, tuple(map(own, self.practice)))
 
     def to_learn(self, count: int) -> RankerLists:
         """Returns the lists that hold their choice and what was shown, at most `count` of each."""
-        holding = np.flatnonzero(self.proposed.labels >= 0)[:count]
-        return RankerLists(
-            self.proposed.take(holding), self.shown.take(np.arange(len(self.shown))[:count]), self.vectors
+        return replace(
+            self,
+            proposed=self.proposed.take(np.flatnonzero(self.proposed.labels >= 0)[:count]),
+            shown=self.shown.take(np.arange(len(self.shown))[:count]),
+            practice=tuple(lists.holding() for lists in self.practice),
         )
+
+    def with_practice(self) -> RankerLists:
+        """Returns the lists with those for practice among the proposed ones."""
+        return replace(self, proposed=CandidateLists.join([self.proposed, *self.practice]), practice=())
 
     def __len__(self) -> int:
         """Number of lists."""
@@ -135,13 +160,24 @@ class ListMaker:
     statistics: ItemToItem
     responses: Responses
 
-    def propose(self, requests: Requests, sequences: Sequences, settings: RankerSettings) -> CandidateLists:
+    def propose(
+        self,
+        requests: Requests,
+        sequences: Sequences,
+        settings: RankerSettings,
+        known: Int64Array | None = None,
+        drawn: Int32Array | None = None,
+    ) -> CandidateLists:
         """Returns what `CloudModel` proposes to some requests.
 
         Args:
           requests: Who asks, and when.
           sequences: Their histories.
           settings: Length of a list (less where the catalogue is smaller), and how many are what is chosen of late.
+          known: `[num_requests]` int64 places of the histories before which the cloud knows them, where it knows less
+            than the query vectors were made of; features tell of no more.
+          drawn: `[num_requests, num_drawn]` int32 items of which a list is to consist, beside the choice, in place of
+            what is proposed; a row of zeros where it is not.
         """
         length = self.retrieval.query_tower.history_length
         histories = sequences.padded_histories(requests.users, requests.places, length)
@@ -151,8 +187,11 @@ class ListMaker:
         candidates = np.zeros((len(requests), count), np.int32)
         scores = np.zeros((len(requests), count), np.float32)
         for rows, all_scores in score_catalogue(requests, sequences, queries, self.vectors, self.catalogue):
+            if drawn is not None:
+                _keep_drawn(all_scores, drawn[rows], requests.targets[rows])
             candidates[rows], scores[rows] = _best(self._keep_proposed(all_scores, count, num_recent), count)
-        past = sequences.padded_histories(requests.users, requests.places, HISTORY_LENGTH)
+        ends = requests.places if known is None else known
+        past = sequences.padded_histories(requests.users, ends, HISTORY_LENGTH)
         features = self._describe(candidates, scores, past)
         is_choice = candidates == requests.targets[:, None]
         labels = np.where(is_choice.any(axis=1), is_choice.argmax(axis=1), -1)
@@ -205,6 +244,15 @@ class ListMaker:
 def parts(count: int, size: int) -> Iterator[slice]:
     """Yields slices of at most `size` that cover `count` rows."""
     return (slice(start, start + size) for start in range(0, count, size))
+
+
+def _keep_drawn(scores: Float32Array, drawn: Int32Array, targets: Int32Array) -> None:
+    """Sets to -inf, in the rows that have drawn items, the scores of all else but the choice."""
+    rows = np.flatnonzero(drawn.any(axis=1))
+    items = np.concatenate([drawn[rows], targets[rows, None]], axis=1)
+    kept = np.take_along_axis(scores[rows], items, axis=1)
+    scores[rows] = -np.inf
+    scores[rows[:, None], items] = kept
 
 
 def _best(scores: Float32Array, count: int) -> tuple[Int32Array, Float32Array]:

@@ -87,6 +87,7 @@ def fit_ranker(
             f"Expected validation items among the first {settings.num_candidates} candidates to train the ranker on, "
             f"got none in {len(lists)} lists. Train retrieval for longer, or raise `num_candidates`."
         )
+    train = train.with_practice()
     ranker.adapt(train.features()[None])
     batches = _Batches(train, ranker.tasks, settings.batch_size, seed)
     falling = tf.keras.optimizers.schedules.CosineDecay(settings.learning_rate, settings.max_epochs * len(batches))

@@ -15,6 +15,7 @@ from pipelines.training.examples import Sequences, read_catalogue, read_sequence
 from pipelines.training.fitting import FitReport
 from pipelines.training.impressions import read_shown
 from pipelines.training.lists import ListMaker, RankerLists
+from pipelines.training.practice import make_practice
 from pipelines.training.quantisation import export_query_towers
 from pipelines.training.ranker_stage import RankerReport, choose_tasks, fit_ranker
 from pipelines.training.requests import Requests, first_requests, ndcg_at_10, period_requests, validation_requests
@@ -156,9 +157,11 @@ def train_ranker(
     progress.stage("retrieving candidates for the ranker")
     length = max(HISTORY_LENGTH, settings.retrieval.history_length)
     shown = read_shown(sources.examples, settings.ranker.session_gap_s, settings.ranker.num_candidates, length)
-    proposed = maker.propose(sample_requests(sequences, settings.ranker, seed), sequences, settings.ranker)
+    requests = sample_requests(sequences, settings.ranker, seed)
+    proposed = maker.propose(requests, sequences, settings.ranker)
+    practice = make_practice(maker, requests, sequences, settings.ranker, seed)
     rows = sample_rows(len(shown), settings.ranker.max_examples, seed)
-    lists = RankerLists(proposed, maker.describe_shown(shown.take(rows)), maker.vectors)
+    lists = RankerLists(proposed, maker.describe_shown(shown.take(rows)), maker.vectors, practice)
     tf.keras.utils.set_random_seed(seed)
     base = base_dir and (base_dir / RANKER_WEIGHTS_FILE).read_bytes()
     ranker = Ranker(settings.retrieval.dim, settings.ranker, read_tasks(base) if base else choose_tasks(lists.shown))

@@ -37,6 +37,8 @@ _INSERT = (
     f"INSERT INTO waiting ({_COLUMNS}) SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9 "
     "WHERE NOT EXISTS (SELECT 1 FROM taken WHERE event_id = ?1) ON CONFLICT (event_id) DO NOTHING"
 )
+_SPAN = "SELECT IFNULL((SELECT MAX(number) FROM waiting) - (SELECT MIN(number) FROM waiting) + 1, 0)"
+"""At least as many as wait: numbers rise, and those of whom somebody was forgotten are missing."""
 _READ = f"SELECT number, {_COLUMNS} FROM waiting ORDER BY number"
 _TAKE = "INSERT OR IGNORE INTO taken (event_id, user_id) SELECT event_id, user_id FROM waiting WHERE number <= ?"
 _TRIM = "DELETE FROM taken WHERE number <= (SELECT MAX(number) FROM taken) - ?"
@@ -84,7 +86,9 @@ class EventLog:
                 cursor.execute(_INSERT, _row(event))
                 if cursor.rowcount == 1:
                     fresh.append(event)
-            (num_waiting,) = cursor.execute("SELECT COUNT(*) FROM waiting").fetchone()
+            (span,) = cursor.execute(_SPAN).fetchone()
+            # Counting reads the whole log, so only where there may be too many.
+            num_waiting = cursor.execute("SELECT COUNT(*) FROM waiting").fetchone()[0] if span > self._max_events else 0
             if fresh and num_waiting > self._max_events:
                 raise OverloadError(
                     f"Expected at most {self._max_events} events to wait for a training, got {num_waiting}. "

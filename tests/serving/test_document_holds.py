@@ -18,6 +18,7 @@ from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
+    response_headers_conformance,
     response_schema_conformance,
     status_code_conformance,
 )
@@ -31,7 +32,13 @@ def no_failure(context, response, case):
     return None if is_asked_for else not_a_server_error(context, response, case)
 
 
-CHECKS = [no_failure, status_code_conformance, content_type_conformance, response_schema_conformance]
+CHECKS = [
+    no_failure,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+]
 EXAMPLES = 25
 """Of each operation, lawful ones and others alike: about a minute together."""
 

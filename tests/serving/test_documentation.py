@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import re
 
 import pytest
 
@@ -129,7 +130,8 @@ def test_every_reference_leads_somewhere(document):
     found = set(references(document))
     assert found
     for reference in found:
-        assert reference.removeprefix("#/components/schemas/") in document["components"]["schemas"]
+        kind, name = reference.removeprefix("#/components/").split("/")
+        assert name in document["components"][kind]
 
 
 def test_failures_are_documented_as_problems(document):
@@ -167,6 +169,15 @@ def test_who_is_to_ask_again_is_told_of_the_header_that_says_when(document):
     for _, path, operation in operations(document):
         for status in {"429", "503"} & set(operation["responses"]):
             assert "Retry-After" in operation["responses"][status]["headers"], (path, status)
+
+
+def test_every_answer_names_its_request(document, client):
+    for _, path, operation in operations(document):
+        for status, response in operation["responses"].items():
+            reference = {"$ref": "#/components/headers/X-Request-Id"}
+            assert response["headers"]["X-Request-Id"] == reference, (path, status)
+    pattern = document["components"]["headers"]["X-Request-Id"]["schema"]["pattern"]
+    assert re.search(pattern, client.get("/healthz").headers["x-request-id"])
 
 
 def test_without_keys_the_document_asks_for_none(document):
