@@ -8,8 +8,8 @@ import ctypes
 def give_back() -> bool:
     """Gives back what the C library keeps of freed memory; returns whether it could.
 
-    glibc keeps freed pages between those in use, in an arena of each thread: after a large object has been exchanged for
-    another one, in another thread, they are what the process never seems to let go. Takes milliseconds.
+    glibc keeps freed pages between those in use, in an arena of each thread: after large objects were exchanged for
+    others, in another thread, they are what the process never seems to let go. Takes milliseconds.
     """
     try:
         trim = ctypes.CDLL(None).malloc_trim
