@@ -80,7 +80,7 @@ class RankerSettings(Settings):
     """So many of them are what was chosen most of late, whatever the query vector says; at most half of the list."""
     asks: Literal["next", "period"] = "next"
     """What a training list is to foresee: the next item, or all that is chosen in the validation period, unseen."""
-    lagging_share: float = Field(0.5, ge=0, le=1)
+    lagging_share: float = Field(1.0, ge=0, le=1)
     """Lists in training, for each that is proposed, of which the cloud knows less than the query vector tells."""
     drawn_share: float = Field(0.25, ge=0, le=1)
     """Lists in training, for each that is proposed, whose items are drawn from the catalogue beside the choice."""
