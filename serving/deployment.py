@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from recsys.errors import TandemError
-from recsys.runtime.memory import give_back
+from serving.memory import give_back
 from recsys.storage.registry import BundleRegistry
 from recsys.storage.workspace import Workspace
 from serving.engine import Engine

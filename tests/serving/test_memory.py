@@ -6,11 +6,11 @@ import sys
 
 import pytest
 
-from recsys.runtime import memory
+from serving import memory
 
 _FRAGMENT = """
 from pathlib import Path
-from recsys.runtime.memory import give_back
+from serving.memory import give_back
 
 def resident_mb():
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 2**20
