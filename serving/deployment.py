@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from recsys.errors import TandemError
-from serving.memory import give_back
 from recsys.storage.registry import BundleRegistry
 from recsys.storage.workspace import Workspace
 from serving.engine import Engine
+from serving.memory import give_back
 from serving.observation import LOGGER, Metrics
 from serving.problems import NotReadyError
 from serving.workers import Workers
