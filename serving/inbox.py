@@ -7,14 +7,18 @@ import threading
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from recsys.contracts.events import POSITIVE_ACTIONS, Event
 from recsys.errors import StoreAwayError, TandemError
 from recsys.storage.event_log import LOG_FILE, EventLog
-from recsys.storage.lock import try_lock
+from recsys.storage.lock import hold_lock, try_lock
 from recsys.storage.workspace import TRAIN_LOCK, Workspace
 from serving.histories import ConsentedHistories
 from serving.observation import LOGGER
+
+_LOCK: Final = "forgetting.lock"
+"""In the workspace's folder `state`: held by whoever settles."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,6 @@ class Inbox:
         self._max_waiting = max_waiting
         self._log: EventLog | None = None
         self._lock = threading.Lock()
-        self._settling = threading.Lock()
         self._reason = ""
 
     def receive(self, events: Sequence[Event]) -> Receipt:
@@ -81,27 +84,23 @@ class Inbox:
     def settle(self) -> bool:
         """Does what is left of forgetting, unless a training is under way; returns whether nothing is left.
 
-        Threads wait for each other: else one would take the other, who holds the workspace's lock, for a training.
-
         Raises:
           WorkspaceError: If a file cannot be read or written.
         """
-        with self._settling:
-            return self._settle()
-
-    def _settle(self) -> bool:
         if self._log is None and not (self._workspace.state / LOG_FILE).exists():
             return True
         log = self._open()
         if not log.leaving():
             return True
-        with try_lock(self._workspace.root / TRAIN_LOCK) as held:
-            if held:
+        # Threads and processes wait for each other: else one would take the other, who holds the workspace's lock, for
+        # a training.
+        with hold_lock(self._workspace.state / _LOCK), try_lock(self._workspace.root / TRAIN_LOCK) as is_free:
+            if is_free and log.leaving():
                 # It rewrites Parquet: what that takes to load, a server that forgets nobody does not start with.
                 from data.inbox import forget_leaving
 
                 forget_leaving(self._workspace, log)
-        return held
+        return is_free or not log.leaving()
 
     async def watch(self, poll_s: float) -> None:
         """Settles each `poll_s` seconds, until cancelled; what is under way is waited for."""
