@@ -52,7 +52,7 @@ class PersonalSettings(Settings):
     """Share of the private choices, the latest, that are not trained on and decide what is shown."""
     fallback: Literal["global", "cloud"] = "cloud"
     """Whose order is shown where no other one passes the gate."""
-    margin: float = Field(1.0, ge=0)
+    margin: float = Field(1.3, ge=0)
     """Standard errors by which another order's gain over it must exceed 0."""
 
 
