@@ -7,6 +7,7 @@ with the old bundle, whoever comes next gets the new one, and the old one goes w
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections import deque
 from dataclasses import dataclass
@@ -28,6 +29,8 @@ _REFUSALS: Final = (TandemError, OSError, ValueError, KeyError, RuntimeError)
 """What a bundle that cannot be served is known by; ValueError, KeyError and RuntimeError come out of the libraries
 that read its files."""
 
+SETTLE_S: Final = 10.0
+"""From an exchange until freed memory is given back: by then the old bundle has gone, and nobody waits any more."""
 
 MAX_SWAPS: Final = 50
 """How many loads and refusals are remembered."""
@@ -105,12 +108,13 @@ class Deployment:
 
     async def watch(self, poll_s: float) -> None:
         """Refreshes each `poll_s` seconds, until cancelled; a load under way is waited for."""
+        give_back_at = math.inf
         while True:
             await asyncio.sleep(poll_s)
-            is_new = await self.follow()
-            if is_new:
-                # By then the requests that had begun with the old bundle have ended, and it is gone.
-                await asyncio.sleep(poll_s)
+            if await self.follow():
+                give_back_at = time.monotonic() + SETTLE_S
+            elif time.monotonic() >= give_back_at:
+                give_back_at = math.inf
                 await asyncio.to_thread(give_back)
 
     async def follow(self) -> bool:
