@@ -176,8 +176,8 @@ class ListMaker:
           settings: Length of a list (less where the catalogue is smaller), and how many are what is chosen of late.
           known: `[num_requests]` int64 places of the histories before which the cloud knows them, where it knows less
             than the query vectors were made of; features tell of no more.
-          drawn: `[num_requests, num_drawn]` int32 items of which a list is to consist, beside the choice, in place of
-            what is proposed; a row of zeros where it is not.
+          drawn: `[num_requests, num_drawn]` int32 items of which the lists are to consist, beside the choice, in place
+            of what is proposed.
         """
         length = self.retrieval.query_tower.history_length
         histories = sequences.padded_histories(requests.users, requests.places, length)
@@ -247,12 +247,11 @@ def parts(count: int, size: int) -> Iterator[slice]:
 
 
 def _keep_drawn(scores: Float32Array, drawn: Int32Array, targets: Int32Array) -> None:
-    """Sets to -inf, in the rows that have drawn items, the scores of all else but the choice."""
-    rows = np.flatnonzero(drawn.any(axis=1))
-    items = np.concatenate([drawn[rows], targets[rows, None]], axis=1)
-    kept = np.take_along_axis(scores[rows], items, axis=1)
-    scores[rows] = -np.inf
-    scores[rows[:, None], items] = kept
+    """Sets to -inf the scores of all but the drawn items and the choice."""
+    items = np.concatenate([drawn, targets[:, None]], axis=1)
+    kept = np.take_along_axis(scores, items, axis=1)
+    scores[:] = -np.inf
+    np.put_along_axis(scores, items, kept, axis=1)
 
 
 def _best(scores: Float32Array, count: int) -> tuple[Int32Array, Float32Array]:
