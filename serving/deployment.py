@@ -16,6 +16,7 @@ from typing import Final
 from recsys.errors import TandemError
 from recsys.storage.registry import BundleRegistry
 from recsys.storage.workspace import Workspace
+from serving.batches import MAX_BATCH
 from serving.engine import Engine
 from serving.memory import give_back
 from serving.observation import LOGGER, Metrics
@@ -130,7 +131,7 @@ class Deployment:
             await load
             raise
         if is_new:
-            self.engine.warm_towers()
+            self.engine.warm_towers(MAX_BATCH)
         return is_new
 
     def _read_pointer(self) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -10,18 +10,33 @@ import numpy as np
 
 from recsys.cascade.cloud import CloudModel
 from recsys.cascade.rerank import Reranker
-from recsys.contracts.arrays import Float32Array, Int32Array
+from recsys.contracts.arrays import Float32Array, Int32Array, Int64Array
 from recsys.contracts.bundle import DEVICE_FILES, DEVICE_TOWER_FILE, EMBEDDINGS_FILE, Manifest
 from recsys.contracts.embeddings import EmbeddingSnapshot
 from recsys.contracts.events import Surface
 from recsys.contracts.feed import Candidate, FeedRequest, FeedResponse
 from recsys.errors import BundleError, ContractError
+from recsys.features.history import history_mask
 from recsys.storage.registry import SIGNATURE_FILE, Bundle
 from recsys.storage.snapshot import read_snapshot
 from serving.observation import Stopwatch
 
 RANKED: Final = 100
 """Candidates that the ranker sees at least, however few are wanted: the length of the lists that it learned from."""
+
+
+class Listed(NamedTuple):
+    """A list to re-rank.
+
+    Attributes:
+      history: Item ids of recent behaviour, oldest first; unknown ones are ignored.
+      item_ids: `num_candidates` distinct ids.
+      scores: `num_candidates` scores of the cloud.
+    """
+
+    history: Sequence[str]
+    item_ids: Sequence[str]
+    scores: Sequence[float]
 
 
 class Ranked(NamedTuple):
@@ -138,34 +153,55 @@ class Engine:
             found = self.cloud.retrieve(query, surface, count, now_ms, exclude)
         return self._respond(found.item_indexes, _check_finite(found.scores), found.room_ids)
 
-    def rerank(
-        self, history: Sequence[str], item_ids: Sequence[str], scores: Sequence[float], stopwatch: Stopwatch
-    ) -> Ranked:
+    def rerank(self, given: Listed, stopwatch: Stopwatch) -> Ranked:
         """Returns a new order of the candidates: known items by falling score, then unknown ones as they came.
 
         Args:
-          history: Item ids of recent behaviour, oldest first; unknown ones are ignored.
-          item_ids: `num_candidates` distinct ids.
-          scores: `num_candidates` scores of the cloud.
+          given: The list.
           stopwatch: Takes the time of the stages `encode` and `rerank`.
 
         Raises:
           ContractError: If scores overflow.
         """
-        indexes = self.cloud.catalogue.index_of([*history, *item_ids])  # at once: numpy's calls cost more than its work
-        past, listed = indexes[: len(history)], indexes[len(history) :]
-        known, given, unknown = np.flatnonzero(listed), np.array(scores, np.float32), []
-        if len(known) < len(listed):
-            listed, given, unknown = listed[known], given[known], np.flatnonzero(listed == 0).tolist()
+        return self.rerank_batch([given], stopwatch)[0]
+
+    def rerank_batch(self, lists: Sequence[Listed], stopwatch: Stopwatch) -> list[Ranked]:
+        """Returns what `rerank` says of each list, to the last bit, for less than the sum of their costs.
+
+        Args:
+          lists: One or more.
+          stopwatch: Takes the time of the stages `encode` and `rerank`.
+
+        Raises:
+          ContractError: If scores of any of them overflow.
+        """
+        # One call of numpy and of a tower for all: at this size a call costs more than its work.
         with stopwatch.stage("encode"):
-            # Gathered once, as far back as the one or the other tower reads.
-            recent = self.cloud.vectors.take(self._recent(past), 0)
-            query = self.cloud.encoder.encode(recent)
+            past, listed = self._look_up(lists)
+            masks = history_mask(past)
+            histories = self.cloud.vectors.take(past, 0)  # row 0 is zero, as padding is
+            queries = self.cloud.encoder.encode_batch(histories, masks)
         with stopwatch.stage("rerank"):
-            vectors = self.cloud.vectors.take(listed, 0)
-            fresh = _check_finite(self.reranker.rerank(vectors, given, query, recent))
-        order = np.argsort(-fresh, kind="stable")
-        return Ranked(known.take(order).tolist(), fresh.take(order).tolist(), unknown)
+            ranked: dict[int, Ranked] = {}
+            known = [np.flatnonzero(indexes) for indexes in listed]
+            for rows in _equally_long(known):
+                count = len(known[rows[0]])
+                fit = rows if len(rows) < len(lists) else slice(None)
+                items = np.concatenate([listed[row].take(known[row]) for row in rows]).reshape(len(rows), count)
+                given = np.concatenate([np.array(lists[row].scores, np.float32).take(known[row]) for row in rows])
+                fresh = self.reranker.rerank_batch(
+                    self.cloud.vectors.take(items, 0),
+                    given.reshape(len(rows), count),
+                    queries[fit],
+                    histories[fit],
+                    masks[fit],
+                )
+                orders = (-_check_finite(fresh)).argsort(1, "stable")
+                for row, scores, order in zip(rows, fresh, orders, strict=True):
+                    ranked[row] = Ranked(
+                        known[row].take(order).tolist(), scores.take(order).tolist(), _unknown(listed[row], count)
+                    )
+        return [ranked[row] for row in range(len(lists))]
 
     def warm(self) -> None:
         """Runs every model once, to build the calling thread's interpreters and to see that they answer.
@@ -183,25 +219,46 @@ class Engine:
                 f"Expected bundle {self.manifest.version} to score its own items, got: {error} Train it again."
             ) from error
 
-    def warm_towers(self) -> None:
+    def warm_towers(self, max_batch: int = 1) -> None:
         """Runs the query tower and the device tower once, to build the calling thread's interpreters.
+
+        Args:
+          max_batch: The most lists at once that this thread will be asked for.
 
         Raises:
           BundleError: If a tower does not fit the bundle.
           ContractError: If they give no numbers.
         """
         item_ids = self.cloud.catalogue.item_ids[:2]
-        self.rerank(item_ids, item_ids, [0.0] * len(item_ids), Stopwatch())
+        given = Listed(item_ids, item_ids, [0.0] * len(item_ids))
+        for size in range(1, max_batch + 1):
+            self.rerank_batch([given] * size, Stopwatch())
 
     def known(self, item_ids: Sequence[str]) -> Int32Array:
         """Returns the indexes of those items that the catalogue has, `[num]` int32, in their order."""
         indexes = self.cloud.catalogue.index_of(item_ids)
         return indexes[indexes > 0]
 
-    def _recent(self, past: Int32Array) -> Int32Array:
-        """Returns the last items of a history that the catalogue has, as many as the towers read, oldest first."""
-        known = past if past.all() else past[past > 0]
-        return known[-max(self.cloud.encoder.history_length, self.reranker.history_length) :]
+    def _look_up(self, lists: Sequence[Listed]) -> tuple[Int32Array, list[Int32Array]]:
+        """Returns histories `[num_lists, length]` int32, as far back as the towers read, and the indexes of each list.
+
+        Histories have zeros on the left; candidates that the catalogue does not have are 0 where they stand.
+        """
+        item_ids: list[str] = []
+        for one in lists:
+            item_ids += one.history
+            item_ids += one.item_ids
+        indexes = self.cloud.catalogue.index_of(item_ids)
+        length = max(self.cloud.encoder.history_length, self.reranker.history_length)
+        histories, listed, start = np.zeros((len(lists), length), np.int32), [], 0
+        for row, one in enumerate(lists):
+            middle = start + len(one.history)
+            recent = indexes[start:middle]
+            recent = recent[recent > 0][-length:]
+            histories[row, length - len(recent) :] = recent
+            start = middle + len(one.item_ids)
+            listed.append(indexes[middle:start])
+        return histories, listed
 
     def _respond(self, item_indexes: Int32Array, scores: Float32Array, room_ids: Sequence[str | None]) -> FeedResponse:
         item_ids = self.cloud.catalogue.ids_of(item_indexes)
@@ -210,6 +267,19 @@ class Engine:
             bundle_version=self.manifest.version,
             embedding_version=self.manifest.embedding_version,
         )
+
+
+def _equally_long(lists: Sequence[Int64Array]) -> Iterable[list[int]]:
+    """Returns the places of lists that have the same length: a tower reads them at once, without padding."""
+    places: dict[int, list[int]] = {}
+    for place, one in enumerate(lists):
+        places.setdefault(len(one), []).append(place)
+    return places.values()
+
+
+def _unknown(listed: Int32Array, num_known: int) -> list[int]:
+    """Returns the rows that the catalogue does not have."""
+    return np.flatnonzero(listed == 0).tolist() if num_known < len(listed) else []
 
 
 def _check_finite(scores: Float32Array) -> Float32Array:

@@ -13,7 +13,7 @@ from msgspec import convert
 from recsys.contracts.bundle import DEVICE_TOWER_FILE
 from recsys.contracts.events import Action, Surface
 from recsys.contracts.feed import FeedRequest, FeedResponse
-from serving.engine import Engine
+from serving.engine import Engine, Listed
 from serving.observation import Stopwatch
 from serving.reasons import explain
 from serving.routes.bundle import describe_bundle
@@ -141,9 +141,9 @@ def _recommend(engine: Engine, body: RecommendRequest) -> FeedResponse:
 
 def _rerank(engine: Engine, body: RerankRequest) -> Any:
     given = convert(body.model_dump(), GivenList).candidates
-    item_ids, scores = [one.item_id for one in given], [one.score for one in given]
-    ranked = engine.rerank(body.history, item_ids, scores, Stopwatch())
-    reasons = explain(engine, body.history, item_ids, scores, Stopwatch()) if body.explain else {}
+    listed = Listed(body.history, [one.item_id for one in given], [one.score for one in given])
+    ranked = engine.rerank(listed, Stopwatch())
+    reasons = explain(engine, listed, Stopwatch()) if body.explain else {}
     return json.loads(write_reranked(engine.manifest, given, ranked, reasons))
 
 

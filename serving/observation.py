@@ -28,6 +28,7 @@ SHARED: Final = "PROMETHEUS_MULTIPROC_DIR"
 """The variable in which prometheus_client looks, when it is imported, for a folder where processes add up what they
 count; see `crew`."""
 
+_BATCH_SIZES: Final = (1, 2, 3, 4, 6, 8)
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _QUIET_ROUTES: Final = frozenset({"/healthz", "/readyz", "/metrics"})
 _UNMATCHED: Final = "unmatched"
@@ -52,6 +53,12 @@ class Stopwatch:
         self.laps[name] = self.laps.get(name, 0.0) + seconds
         self.begins.setdefault(name, begin_s)
         return seconds
+
+    def include(self, other: Stopwatch) -> None:
+        """Adds the stages of another one."""
+        for name, seconds in other.laps.items():
+            self.laps[name] = self.laps.get(name, 0.0) + seconds
+            self.begins.setdefault(name, other.begins[name])
 
     def stage(self, name: str) -> _Stage:
         """Adds the time of the block to a stage."""
@@ -101,6 +108,9 @@ class Metrics:
             buckets=_BUCKETS_S,
             registry=self._registry,
         )
+        self._batch_size = Histogram(
+            "tandem_batch_size", "Lists re-ranked together.", buckets=_BATCH_SIZES, registry=self._registry
+        )
         self._bundle = self._gauge(
             "tandem_bundle_info", "The served bundle: how many processes serve it.", ("version", "embedding_version")
         )
@@ -143,6 +153,10 @@ class Metrics:
         # A copy: a thread whose client's deadline has passed still adds to it.
         for stage, seconds in dict(stopwatch.laps).items():
             self._stage_seconds_of(route, stage).observe(seconds)
+
+    def record_batch(self, size: int) -> None:
+        """Counts lists that were re-ranked together."""
+        self._batch_size.observe(size)
 
     def record_served(self, version: str, embedding_version: str) -> None:
         """Names the bundle that is served from now on."""

@@ -15,7 +15,7 @@ import numpy as np
 
 from recsys.contracts.arrays import Float32Array, Int32Array
 from recsys.features.history import standardise
-from serving.engine import Engine
+from serving.engine import Engine, Listed
 from serving.observation import Stopwatch
 
 MAX_BEHAVIOURS: Final = 3
@@ -47,25 +47,21 @@ class Reason:
     behaviours: tuple[Behaviour, ...]
 
 
-def explain(
-    engine: Engine, history: Sequence[str], item_ids: Sequence[str], scores: Sequence[float], stopwatch: Stopwatch
-) -> dict[int, Reason]:
+def explain(engine: Engine, given: Listed, stopwatch: Stopwatch) -> dict[int, Reason]:
     """Returns the reason of every candidate that the catalogue has, by its row in the list that came.
 
     Args:
       engine: Whose towers are asked; once more for each distinct item of the history that the device tower attends to.
-      history: Item ids, oldest first; unknown ones are ignored.
-      item_ids: `num_candidates` distinct ids.
-      scores: `num_candidates` scores of the cloud.
+      given: The list.
       stopwatch: Takes the time of the stage `explain`.
     """
-    indexes = engine.cloud.catalogue.index_of(item_ids)
+    indexes = engine.cloud.catalogue.index_of(given.item_ids)
     rows = np.flatnonzero(indexes > 0)
     if len(rows) == 0:
         return {}
     with stopwatch.stage("explain"):
-        list_of = _List(engine, indexes[rows], np.asarray(scores, np.float32)[rows])
-        past = engine.known(history)
+        list_of = _List(engine, indexes[rows], np.asarray(given.scores, np.float32)[rows])
+        past = engine.known(given.history)
         whole = list_of.judge(past)
         recent = np.unique(past[-engine.reranker.history_length :])
         effects = np.array([whole - list_of.judge(past[past != item]) for item in recent]).reshape(-1, len(rows))

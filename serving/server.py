@@ -25,7 +25,7 @@ from serving.protocol import Protocol
 from serving.service import Service
 from serving.signals import leaving
 
-_ACCEPTED_AT_ONCE: Final = 4
+_ACCEPTED_AT_ONCE: Final = 1
 """Connections that a process takes at once: few, so that processes on one socket share them."""
 
 _COLLECT_AFTER: Final = (50_000, 20, 20)

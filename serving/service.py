@@ -16,12 +16,13 @@ from recsys.errors import ConfigError
 from recsys.index.faiss_rows import use_threads
 from recsys.storage.workspace import SESSIONS_FILE, Workspace
 from serving.archive import Archive
+from serving.batches import Batches
 from serving.deadline import missed, seconds_left
 from serving.deployment import Deployment
+from serving.engine import Engine, Listed, Ranked
 from serving.histories import ConsentedHistories
 from serving.inbox import Inbox
 from serving.observation import Metrics, Stopwatch, keep_stages, route_of
-from serving.turns import Turns
 from serving.workers import Workers
 
 if TYPE_CHECKING:  # which only a server that is told of a collector imports
@@ -35,7 +36,7 @@ class Service:
     """The parts of one server."""
 
     settings: ServingSettings
-    turns: Turns
+    batches: Batches[Listed, Ranked]
     workers: Workers
     metrics: Metrics
     deployment: Deployment
@@ -54,13 +55,13 @@ class Service:
         """
         # Requests run beside each other; FAISS's own threads would only get in their way.
         workers = Workers(settings.num_threads, settings.max_queued, prepare=partial(use_threads, 1))
-        turns = Turns(settings.max_queued)
-        metrics = Metrics(queue_depth=lambda: turns.waiting + workers.pending)
+        metrics = Metrics(queue_depth=lambda: batches.waiting + workers.pending)
+        batches: Batches[Any, Any] = Batches(settings.max_queued, metrics.record_batch)
         path = workspace.state / SESSIONS_FILE
         histories = ConsentedHistories(path, settings.session_length, settings.session_ttl_s, settings.redis_url)
         return cls(
             settings=settings,
-            turns=turns,
+            batches=batches,
             workers=workers,
             metrics=metrics,
             deployment=Deployment(workspace, workers, metrics),
@@ -71,34 +72,46 @@ class Service:
             telemetry=_telemetry(settings.traces_endpoint),
         )
 
-    async def compute(
-        self, request: Request, work: Callable[[Stopwatch], _ResultT], *, is_short: bool = False
-    ) -> _ResultT:
-        """Returns what `work` returns, timed by stages.
+    async def compute(self, request: Request, work: Callable[[Stopwatch], _ResultT]) -> _ResultT:
+        """Returns what `work` returns, run in a worker thread and timed by stages.
 
         Args:
           request: Whose work it is.
           work: Told where to leave its times.
-          is_short: Whether to do it on the event loop (see `turns`), not in a worker thread.
 
         Raises:
           OverloadError: If too many requests wait.
           DeadlineError: If the client's own deadline passes first; work that has not begun then is dropped.
         """
-        stopwatch = Stopwatch()
-        left_s = seconds_left(request)
-        submitted = time.perf_counter()
+        stopwatch, left_s = Stopwatch(), seconds_left(request)
+        begin = _beginning(left_s, stopwatch)
 
         def start() -> _ResultT:
-            waited_s = stopwatch.add("queue", submitted)
-            if left_s is not None and waited_s >= left_s:
-                raise missed()
+            begin()
             return work(stopwatch)
 
         try:
-            if is_short:
-                return await self.turns.run(start)
             return await _within(left_s, self.workers.run(start))
+        finally:
+            self._record(request, stopwatch)
+
+    async def rerank(self, request: Request, engine: Engine, given: Listed) -> Ranked:
+        """Returns a list's new order, found on the event loop beside others that wait (see `batches`).
+
+        Args:
+          request: Whose list it is.
+          engine: The bundle that answers.
+          given: The list.
+
+        Raises:
+          OverloadError: If too many requests wait.
+          DeadlineError: If the client's own deadline passes before it is this list's turn.
+          ContractError: If scores overflow.
+        """
+        stopwatch = Stopwatch()
+        begin = _beginning(seconds_left(request), stopwatch)
+        try:
+            return await self.batches.run(given, engine.rerank_batch, begin, stopwatch)
         finally:
             self._record(request, stopwatch)
 
@@ -141,6 +154,18 @@ def _telemetry(endpoint: str) -> Telemetry | None:
             "`telemetry`, or leave the setting empty."
         ) from error
     return Telemetry(endpoint)
+
+
+def _beginning(left_s: float | None, stopwatch: Stopwatch) -> Callable[[], None]:
+    """Returns what ends a wait that begins now; it raises DeadlineError where the wait was too long."""
+    submitted = time.perf_counter()
+
+    def begin() -> None:
+        waited_s = stopwatch.add("queue", submitted)
+        if left_s is not None and waited_s >= left_s:
+            raise missed()
+
+    return begin
 
 
 async def _within(left_s: float | None, work: Coroutine[Any, Any, _ResultT]) -> _ResultT:

@@ -39,7 +39,18 @@ class QueryEncoder:
           ContractError: If `history` is no matrix.
         """
         padded, mask = pad_vectors(history, self.history_length)
-        return self._tower(history=padded[None], history_mask=mask[None])["query"][0]
+        return self.encode_batch(padded[None], mask[None])[0]
+
+    def encode_batch(self, histories: Float32Array, masks: Float32Array) -> Float32Array:
+        """Returns query vectors, `[batch, dim]` float32, each as it would be alone.
+
+        Args:
+          histories: `[batch, length, dim]` float32, oldest first, zeros on the left; the last `history_length` rows of
+            each are read, and there must be as many.
+          masks: `[batch, length]` float32, 1 where there is an item.
+        """
+        length = self.history_length
+        return self._tower(history=histories[:, -length:], history_mask=masks[:, -length:])["query"]
 
 
 class Reranker:
@@ -85,16 +96,44 @@ class Reranker:
                 "Expected `candidates` [num, dim], `cloud_scores` [num] and `query` [dim], "
                 f"got {list(candidates.shape)}, {list(cloud_scores.shape)} and {list(query.shape)}."
             )
-        if len(candidates) == 0:
-            return np.zeros(0, np.float32)
         padded, mask = pad_vectors(history, self.history_length)
+        return self.rerank_batch(
+            candidates[None].astype(np.float32, copy=False),
+            cloud_scores[None].astype(np.float32, copy=False),
+            query[None].astype(np.float32, copy=False),
+            padded[None],
+            mask[None],
+        )[0]
+
+    def rerank_batch(
+        self,
+        candidates: Float32Array,
+        cloud_scores: Float32Array,
+        queries: Float32Array,
+        histories: Float32Array,
+        masks: Float32Array,
+    ) -> Float32Array:
+        """Returns a score per candidate, `[batch, num_candidates]` float32, of lists that are equally long.
+
+        Each is scored as it would be alone.
+
+        Args:
+          candidates: `[batch, num_candidates, dim]` float32 item vectors.
+          cloud_scores: `[batch, num_candidates]` float32, as the cloud sent them (any scale).
+          queries: `[batch, dim]` float32.
+          histories: `[batch, length, dim]` float32, as of `QueryEncoder.encode_batch`.
+          masks: `[batch, length]` float32, 1 where there is an item.
+        """
+        if candidates.size == 0:
+            return np.zeros(candidates.shape[:2], np.float32)
+        length = self.history_length
         return self._tower(
-            candidates=candidates[None].astype(np.float32, copy=False),
-            cloud_scores=standardise(cloud_scores.astype(np.float32, copy=False))[None],
-            query=query[None].astype(np.float32, copy=False),
-            history=padded[None],
-            history_mask=mask[None],
-        )["score"][0]
+            candidates=candidates,
+            cloud_scores=standardise(cloud_scores),
+            query=queries,
+            history=histories[:, -length:],
+            history_mask=masks[:, -length:],
+        )["score"]
 
 
 def pad_vectors(history: Float32Array, length: int) -> tuple[Float32Array, Float32Array]:

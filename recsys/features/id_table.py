@@ -13,21 +13,26 @@ class IdTable:
     """The index of each of many ids, from 1 up.
 
     A dictionary of 100,000 ids is 14 MB of entries, texts and numbers, each lookup a walk through four places of it;
-    here are 1.2 MB, and 150 lookups took 66 microseconds where they had taken 97. Texts are not compared: another id is
+    here are 1.7 MB, and 150 lookups took 34 microseconds where they had taken 97. Hashes lie in buckets by their lowest
+    bits, one behind the other; the few of a bucket are compared at once. Texts are not compared: another id is
     taken for one of these if all 64 bits of both hashes are equal, by chance once in 10^14 lookups among 100,000.
     Python draws the key of its hashes (SipHash) anew in each process, so that nobody can look for such an id.
     """
 
     def __init__(self, ids: Sequence[str]) -> None:
-        """Sorts the hashes of distinct ids."""
+        """Puts the hashes of distinct ids into about as many buckets."""
         hashes = _hash(ids)
-        order = np.argsort(hashes, kind="stable")
-        ordered = hashes[order]
-        # Behind the last one stands what is never found, so that every search ends within.
-        self._hashes = np.append(ordered, np.iinfo(np.int64).max)
-        self._indexes = np.append(order + 1, 0).astype(np.int32)
+        self._low_bits = (1 << len(ids).bit_length()) - 1
+        buckets = hashes & self._low_bits
+        sizes = np.bincount(buckets, minlength=self._low_bits + 1)
+        order = np.argsort(buckets, kind="stable")
+        self._starts = (np.cumsum(sizes) - sizes).astype(np.int32)
+        self._places = np.arange(sizes.max(), dtype=np.int32)
+        # Behind the last bucket lies what is nobody's, so that every look at a bucket ends within.
+        self._hashes = np.append(hashes[order], np.zeros(sizes.max(), np.int64))
+        self._indexes = np.append(order + 1, np.zeros(sizes.max(), np.int64)).astype(np.int32)
         # Of 10 million ids two have the same hash once in 400,000 processes; these are told apart by their texts.
-        alike = len(ids) > 1 and bool((ordered[1:] == ordered[:-1]).any())
+        alike = len(np.unique(hashes)) < len(hashes)
         self._exact = {item_id: index for index, item_id in enumerate(ids, start=1)} if alike else None
 
     def find(self, ids: Iterable[str]) -> Int32Array:
@@ -35,8 +40,12 @@ class IdTable:
         if self._exact is not None:
             return np.array([self._exact.get(item_id, 0) for item_id in ids], np.int32)
         wanted = _hash(ids)
-        nearest = np.searchsorted(self._hashes, wanted)
-        return np.where(self._hashes.take(nearest) == wanted, self._indexes.take(nearest), np.int32(0))
+        if not len(self._places):
+            return np.zeros(len(wanted), np.int32)
+        starts = self._starts.take(wanted & self._low_bits)
+        bucket = self._hashes.take(starts[:, None] + self._places)
+        found = starts + (bucket == wanted[:, None]).argmax(1)
+        return np.where(self._hashes.take(found) == wanted, self._indexes.take(found), np.int32(0))
 
 
 def _hash(ids: Iterable[str]) -> Int64Array:

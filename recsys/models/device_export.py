@@ -38,7 +38,7 @@ def export_device_files(tower: tf.keras.Model, settings: DeviceSettings) -> dict
 
 
 def export_device_tower(tower: tf.keras.Model, *, int8: bool = False) -> bytes:
-    """Returns the tower with the signature `rerank`; inputs and output as of `build_device_tower`, batch 1.
+    """Returns the tower with the signature `rerank`; inputs and output as of `build_device_tower`.
 
     Args:
       tower: Trained.
@@ -46,13 +46,13 @@ def export_device_tower(tower: tf.keras.Model, *, int8: bool = False) -> bytes:
     """
     holder = tf.Module()
     holder.weights = list(tower.weights)  # alone: a Keras model would bring its own traces into the saved model
-    return convert_signatures(holder, {"rerank": trace(_rerank(tower), _list_shapes(tower))}, quantised=int8)
+    return convert_signatures(holder, {"rerank": trace(_rerank(tower), _list_shapes(tower, None))}, quantised=int8)
 
 
 def export_device_training(tower: tf.keras.Model, settings: DeviceSettings) -> bytes:
     """Returns the tower with the signatures `infer`, `train`, `save` and `restore`, which share its weights.
 
-    `infer`: as `rerank` of `export_device_tower`. `train`: the fields of `DeviceBatch`, `batch_size` lists of
+    `infer`: as `rerank` of `export_device_tower`, batch 1. `train`: the fields of `DeviceBatch`, `batch_size` lists of
     `num_candidates`, and `learning_rate`, a scalar → `loss` of the batch, a scalar, before the one step of gradient
     descent that it takes. `save`: → `weights` `[num_weights]` float32. `restore`: `weights` → `weights`, as they are
     now. A fresh interpreter has the tower's weights.
@@ -75,7 +75,7 @@ def export_device_training(tower: tf.keras.Model, settings: DeviceSettings) -> b
         "learning_rate": tf.TensorSpec([]),
     }
     signatures = {
-        "infer": trace(_infer(mathematics, holder.weights), _list_shapes(tower)),
+        "infer": trace(_infer(mathematics, holder.weights), _list_shapes(tower, 1)),
         "train": trace(_train(mathematics, holder.weights), batch),
         "save": trace(lambda: {"weights": tf.identity(holder.weights)}, {}),
         "restore": trace(_restore(holder.weights), {"weights": tf.TensorSpec([mathematics.num_weights])}),
@@ -83,9 +83,9 @@ def export_device_training(tower: tf.keras.Model, settings: DeviceSettings) -> b
     return convert_signatures(holder, signatures, with_state=True)
 
 
-def _list_shapes(tower: tf.keras.Model) -> dict[str, tf.TensorSpec]:
-    """The inputs of the tower for one list, of any length."""
-    return {name: tf.TensorSpec([1, *tensor.shape[1:]]) for name, tensor in tower.input.items()}
+def _list_shapes(tower: tf.keras.Model, batch: int | None) -> dict[str, tf.TensorSpec]:
+    """The inputs of the tower for lists of any length: so many, or any number where it is None."""
+    return {name: tf.TensorSpec([batch, *tensor.shape[1:]]) for name, tensor in tower.input.items()}
 
 
 def _rerank(tower: tf.keras.Model) -> Callable[..., dict[str, tf.Tensor]]:

@@ -37,7 +37,8 @@ def export_item_tower(tower: ItemTower) -> bytes:
 def export_query_tower(tower: QueryTower, *, int8: bool = False) -> bytes:
     """Returns the tower with the signature `encode`.
 
-    `history` `[1, history_length, dim]` float32, `history_mask` `[1, history_length]` float32 → `query` `[1, dim]`.
+    `history` `[batch, history_length, dim]` float32, `history_mask` `[batch, history_length]` float32 → `query`
+    `[batch, dim]`.
 
     As int8 the weights are bytes, and each layer's activations are rounded to bytes by their own range as they come
     (dynamic range); inputs and output stay float32. Ranges fixed beforehand on 200 real histories lose too much: on
@@ -53,8 +54,8 @@ def export_query_tower(tower: QueryTower, *, int8: bool = False) -> bytes:
         return {"query": tower.encode_last(history, history_mask)}
 
     shapes = {
-        "history": tf.TensorSpec([1, tower.history_length, tower.dim]),
-        "history_mask": tf.TensorSpec([1, tower.history_length]),
+        "history": tf.TensorSpec([None, tower.history_length, tower.dim]),
+        "history_mask": tf.TensorSpec([None, tower.history_length]),
     }
     return _convert(tower, encode, shapes, quantised=int8)
 

@@ -122,20 +122,21 @@ class AttentionBlock(tf.keras.layers.Layer):
         normed = self._attention_norm(inputs)
         attended = self._attend(normed[:, start:, :], normed, visible[:, start:, :], start)
         hidden = inputs[:, start:, :] + drop(attended, self._dropout, attention_seed)
-        inner = drop(self._expand(self._network_norm(hidden)), self._dropout, inner_seed)
-        return hidden + drop(self._contract(inner), self._dropout, outer_seed)
+        inner = drop(dense(self._expand, self._network_norm(hidden)), self._dropout, inner_seed)
+        return hidden + drop(dense(self._contract, inner), self._dropout, outer_seed)
 
     def _attend(self, queries: tf.Tensor, inputs: tf.Tensor, visible: tf.Tensor, start: int) -> tf.Tensor:
-        query = self._split_heads(self._query(queries))
-        key, value = tf.split(self._key_value(inputs), 2, axis=2)
+        query = self._split_heads(dense(self._query, queries))
+        key, value = tf.split(dense(self._key_value, inputs), 2, axis=2)
         logits = tf.matmul(query, self._split_heads(key), transpose_b=True) * self._head_dim**-0.5
         logits += self._bias(start) + (1.0 - visible[:, None, :, :]) * _NEVER
         mixed = tf.matmul(tf.nn.softmax(logits), self._split_heads(value))
-        batch, slots = tf.shape(inputs)[0], self._length - start
-        return self._mix(tf.reshape(tf.transpose(mixed, [0, 2, 1, 3]), [batch, slots, -1]))
+        joined = [-1, self._length - start, self._num_heads * self._head_dim]
+        return dense(self._mix, tf.reshape(tf.transpose(mixed, [0, 2, 1, 3]), joined))
 
     def _split_heads(self, vectors: tf.Tensor) -> tf.Tensor:
-        shape = [tf.shape(vectors)[0], vectors.shape[1], self._num_heads, self._head_dim]
+        # Only the batch is left open: an exported tower need not work out the shape of every list anew.
+        shape = [-1, vectors.shape[1], self._num_heads, self._head_dim]
         return tf.transpose(tf.reshape(vectors, shape), [0, 2, 1, 3])
 
     def _bias(self, start: int) -> tf.Tensor:
@@ -143,6 +144,16 @@ class AttentionBlock(tf.keras.layers.Layer):
         slots = tf.range(self._length)
         distance = tf.maximum(slots[start:, None] - slots[None, :], 0)
         return tf.transpose(tf.gather(self._distance_bias, distance), [2, 0, 1])
+
+
+def dense(layer: tf.keras.layers.Dense, inputs: tf.Tensor) -> tf.Tensor:
+    """Returns `[batch, slots, units]`: the layer at each slot of `[batch, slots, dim]`.
+
+    What the layer does by itself, but with the batch alone left open, so that an exported tower need not work out
+    shapes anew each time that it runs.
+    """
+    slots, dim = inputs.shape[1:]
+    return tf.reshape(layer(tf.reshape(inputs, [-1, dim])), [-1, slots, layer.units])
 
 
 def _small() -> tf.keras.initializers.Initializer:

@@ -18,7 +18,7 @@ export function startRuntime() {
 export class QueryEncoder {
   static async load(bytes) {
     await startRuntime();
-    return new QueryEncoder(await loadAndCompile(bytes, { accelerator: "wasm" }));
+    return new QueryEncoder(await loadAndCompile(fixShapes(bytes, 0), { accelerator: "wasm" }));
   }
 
   constructor(model) {
@@ -43,7 +43,7 @@ export class Reranker {
   async prepare(length) {
     if (!this.models.has(length)) {
       await startRuntime();
-      this.models.set(length, await loadAndCompile(fixLength(this.bytes, length), { accelerator: "wasm" }));
+      this.models.set(length, await loadAndCompile(fixShapes(this.bytes, length), { accelerator: "wasm" }));
     }
     this.length = length;
     [, this.historyLength, this.dim] = shapeOf(this.models.get(length), "history");
@@ -108,13 +108,13 @@ async function run(model, inputs, output) {
 }
 
 /**
- * Returns a model whose free axis (the number of candidates) is set to `length`.
+ * Returns a model for one list of `length` candidates: its first axis, the batch, is set to 1, the other free one to that.
  *
  * LiteRT for the browser takes inputs of a fixed shape only. A free axis stands as -1 in the shape signature of the
- * model's inputs and outputs; with a number in its place the runtime works out all other shapes. Weights and
+ * model's inputs and outputs; with numbers in their places the runtime works out all other shapes. Weights and
  * operations stay as they are.
  */
-export function fixLength(bytes, length) {
+export function fixShapes(bytes, length) {
   const copy = bytes.slice();
   const buffer = openBuffer(copy);
   for (const graph of buffer.tables(buffer.child(buffer.root(), 2))) {
@@ -125,8 +125,9 @@ export function fixLength(bytes, length) {
         const [shape, signature] = [buffer.child(tensor, 0), buffer.child(tensor, 7)];
         for (let axis = 0; axis < buffer.length(signature); axis += 1) {
           if (buffer.view.getInt32(buffer.element(signature, axis, 4), true) !== -1) continue;
-          buffer.view.setInt32(buffer.element(signature, axis, 4), length, true);
-          buffer.view.setInt32(buffer.element(shape, axis, 4), length, true);
+          for (const numbers of [signature, shape]) {
+            buffer.view.setInt32(buffer.element(numbers, axis, 4), axis === 0 ? 1 : length, true);
+          }
         }
       }
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from functools import partial
 from typing import Final
 
 from fastapi import APIRouter, Request
@@ -12,7 +13,7 @@ from starlette.responses import Response
 
 from recsys.contracts.feed import FeedRequest, FeedResponse
 from recsys.errors import ContractError
-from serving.engine import Ranked
+from serving.engine import Engine, Listed, Ranked
 from serving.histories import Known
 from serving.observation import Stopwatch
 from serving.problems import problems
@@ -93,20 +94,23 @@ async def rerank(body: RerankRequest, request: Request, service: ServiceParamete
 
 
 async def _rerank(given: GivenList, request: Request, service: Service) -> bytes:
-    history, candidates, limit = given.history, given.candidates, service.settings.max_candidates
+    candidates, limit = given.candidates, service.settings.max_candidates
     if len(candidates) > limit:
         raise ContractError(f"Expected at most {limit} candidates, got {len(candidates)}. Send the best of them.")
-    engine, is_explained = service.deployment.engine, given.explain
-    item_ids = [candidate.item_id for candidate in candidates]
-    scores = [candidate.score for candidate in candidates]
-
-    def work(stopwatch: Stopwatch) -> tuple[Ranked, Mapping[int, Reason]]:
-        ranked = engine.rerank(history, item_ids, scores, stopwatch)
-        return ranked, explain(engine, history, item_ids, scores, stopwatch) if is_explained else {}
-
-    is_short = not is_explained and len(candidates) <= SHORT
-    ranked, reasons = await service.compute(request, work, is_short=is_short)
+    engine = service.deployment.engine
+    listed = Listed(given.history, [one.item_id for one in candidates], [one.score for one in candidates])
+    reasons: Mapping[int, Reason] = {}
+    if given.explain or len(candidates) > SHORT:
+        ranked, reasons = await service.compute(request, partial(_rank, engine, listed, given.explain))
+    else:
+        ranked = await service.rerank(request, engine, listed)
     return write_reranked(engine.manifest, candidates, ranked, reasons)
+
+
+def _rank(
+    engine: Engine, listed: Listed, is_explained: bool, stopwatch: Stopwatch
+) -> tuple[Ranked, Mapping[int, Reason]]:
+    return engine.rerank(listed, stopwatch), explain(engine, listed, stopwatch) if is_explained else {}
 
 
 def _check_count(count: int, service: Service) -> None:

@@ -11,7 +11,7 @@ from recsys.contracts.events import Surface
 from recsys.contracts.feed import FeedRequest
 from recsys.errors import BundleError, ContractError
 from recsys.storage.registry import BundleRegistry
-from serving.engine import RANKED, Engine
+from serving.engine import RANKED, Engine, Listed
 from serving.observation import Stopwatch
 
 
@@ -52,9 +52,30 @@ def test_an_engine_that_is_let_go_is_gone_without_the_collector(bundle):
 def test_stages_are_timed(engine):
     stopwatch = Stopwatch()
     engine.recommend(wish(), ["i001"], stopwatch)
-    engine.rerank([], ["i001"], [0.0], stopwatch)
+    engine.rerank(Listed([], ["i001"], [0.0]), stopwatch)
     assert set(stopwatch.laps) == {"encode", "propose", "rerank"}
     assert all(seconds > 0 for seconds in stopwatch.laps.values())
+
+
+def test_lists_of_a_batch_get_what_each_has_alone_to_the_last_bit(engine):
+    ids = [f"i{number:03d}" for number in range(1, 61)]
+    lists = [
+        Listed(ids[:3], ids[10:40], [1.0 / place for place in range(1, 31)]),
+        Listed([], ids[:30], list(range(30))),
+        Listed([*ids, "unknown"], ["unknown", *ids[:29], "another"], [0.5] * 31),
+        Listed(ids[5:9], ids[::2], [0.0] * 30),
+        Listed(["unknown"], ["unknown"], [1.0]),
+        Listed(ids[:1], [], []),
+        Listed(ids[20:], ids[7:8], [-1.0]),
+        Listed(ids[40:], list(reversed(ids)), [float(place % 7) for place in range(60)]),
+    ]
+    alone = [engine.rerank(one, Stopwatch()) for one in lists]
+    for size in range(1, len(lists) + 1):
+        for start in range(len(lists) - size + 1):
+            together = engine.rerank_batch(lists[start : start + size], Stopwatch())
+            assert together == alone[start : start + size]
+    assert alone[2].unknown == [0, 30]
+    assert alone[4:6] == [([], [], [0]), ([], [], [])]
 
 
 @pytest.mark.filterwarnings("ignore:invalid value encountered")

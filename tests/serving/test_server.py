@@ -116,7 +116,7 @@ def test_twenty_at_once_all_get_the_same_right_answer(server):
 
 
 def test_lists_that_wait_together_get_the_scores_that_each_has_alone_to_the_last_bit(server):
-    """Each runs by itself, whoever waits beside it: the towers are exported for one list at a time."""
+    """Those that wait at the same moment are read, encoded and scored at once."""
     item_ids = [f"i{number:03d}" for number in range(1, 61)]
     bodies = [
         {

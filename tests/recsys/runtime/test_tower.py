@@ -9,7 +9,7 @@ import tensorflow as tf
 from recsys.errors import BundleError
 from recsys.models.export import convert_signatures, trace
 from recsys.runtime.signatures import Signatures
-from recsys.runtime.tower import Tower
+from recsys.runtime.tower import SMALL_BATCH, Tower
 
 
 @pytest.fixture(scope="module")
@@ -132,3 +132,24 @@ def test_weights_of_another_number_are_refused_and_nothing_changes(model):
     with pytest.raises(BundleError, match=r"Expected 'weights' \[2\] for tower signature 'restore', got \[3\]"):
         tower.restore(floats(1, 2, 3))
     assert tower(rows=ROWS)["sum"].tolist() == [[1, 2]]
+
+
+def test_batches_of_all_sizes_take_turns_and_see_weights_restored_in_between(model):
+    tower = Tower(model, "read")
+    assert tower.takes_batches
+    for weights in ([5.0, 6.0], [7.0, 8.0]):
+        tower.restore(floats(*weights))
+        for size in (1, 3, SMALL_BATCH, SMALL_BATCH + 1, SMALL_BATCH + 9, 3, 1, 0):
+            assert tower(rows=np.zeros((size, 2), np.float32))["sum"].tolist() == [weights] * size
+
+
+def test_a_model_that_declares_one_row_is_run_row_by_row():
+    holder = tf.Module()
+    shapes = {name: tf.TensorSpec([1, 2]) for name in ("left", "right")}
+    model = convert_signatures(holder, {"add": trace(lambda left, right: {"sum": left + right}, shapes)})
+    tower = Tower(model, "add")
+    assert not tower.takes_batches
+    rows = np.arange(6, dtype=np.float32).reshape(3, 2)
+    assert tower(left=rows, right=rows)["sum"].tolist() == (2 * rows).tolist()
+    with pytest.raises(BundleError, match=r"Expected 'left' \[1, 2\]"):
+        tower(left=rows[:0], right=rows[:0])
