@@ -94,23 +94,13 @@ class Metrics:
         requests = Counter(
             "tandem_requests", "Requests answered.", ("route", "method", "status"), registry=self._registry
         )
-        seconds = Histogram(
-            "tandem_request_seconds",
-            "Time from the request's first byte to the answer's last.",
-            ("route",),
-            buckets=_BUCKETS_S,
-            registry=self._registry,
+        seconds = self._histogram(
+            "tandem_request_seconds", "Time from the request's first byte to the answer's last.", _BUCKETS_S, ("route",)
         )
-        stage_seconds = Histogram(
-            "tandem_stage_seconds",
-            "Time within a request, by stage.",
-            ("route", "stage"),
-            buckets=_BUCKETS_S,
-            registry=self._registry,
+        stage_seconds = self._histogram(
+            "tandem_stage_seconds", "Time within a request, by stage.", _BUCKETS_S, ("route", "stage")
         )
-        self._batch_size = Histogram(
-            "tandem_batch_size", "Lists re-ranked together.", buckets=_BATCH_SIZES, registry=self._registry
-        )
+        self._batch_size = self._histogram("tandem_batch_size", "Lists re-ranked together.", _BATCH_SIZES)
         self._bundle = self._gauge(
             "tandem_bundle_info", "The served bundle: how many processes serve it.", ("version", "embedding_version")
         )
@@ -137,6 +127,9 @@ class Metrics:
         for values in product(*labels.values()):
             counter.labels(*values)
         return counter
+
+    def _histogram(self, name: str, words: str, buckets: Sequence[float], labels: Sequence[str] = ()) -> Histogram:
+        return Histogram(name, words, labels, buckets=buckets, registry=self._registry)
 
     def _gauge(self, name: str, words: str, labels: Sequence[str] = ()) -> Gauge:
         """Returns a gauge that processes which share their figures add up, as long as they live."""

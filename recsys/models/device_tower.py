@@ -53,7 +53,7 @@ def build_device_tower(dim: int, settings: DeviceSettings, seed: int = 0) -> tf.
     correction = tf.keras.layers.Dense(1, use_bias=False, kernel_initializer=faint, name="correction")(hidden)
     prior = tf.keras.layers.Dense(1, use_bias=False, kernel_initializer="ones", name="prior")(scores)
     total = tf.keras.layers.Add(name="total")([prior, correction])
-    return tf.keras.Model(inputs, {"score": tf.keras.layers.Reshape((-1,), name="score")(total)}, name="device_tower")
+    return tf.keras.Model(inputs, {"score": Scores(name="score")(total)}, name="device_tower")
 
 
 def is_untrained(tower: tf.keras.Model, dim: int, settings: DeviceSettings) -> bool:
@@ -68,6 +68,14 @@ def is_untrained(tower: tf.keras.Model, dim: int, settings: DeviceSettings) -> b
     fixed = [np.array_equal(one, two) for one, two in zip(start, other, strict=True)]
     unmoved = [np.array_equal(one, now) for one, now in zip(start, tower.get_weights(), strict=True)]
     return all(same for same, is_fixed in zip(unmoved, fixed, strict=True) if is_fixed)
+
+
+class Scores(tf.keras.layers.Layer):
+    """Drops the last axis, of size 1. It does not reshape: an exported tower would work out the shape of each list."""
+
+    def call(self, totals: tf.Tensor) -> tf.Tensor:
+        """Returns `[batch, num_candidates]` float32 of `[batch, num_candidates, 1]`."""
+        return tf.squeeze(totals, axis=2)
 
 
 class BothScores(tf.keras.layers.Layer):

@@ -8,6 +8,7 @@ import pytest
 from recsys.contracts import bundle as names
 from recsys.storage.registry import BundleRegistry
 from serving.deployment import Deployment
+from serving.engine import Listed
 from serving.observation import Metrics, Stopwatch
 from serving.problems import NotReadyError
 from serving.workers import Workers
@@ -154,8 +155,9 @@ def test_bundles_are_exchanged_under_fire_without_a_failed_request(own_workspace
 def test_a_request_ends_with_the_bundle_it_began_with(deployment, own_workspace):
     deployment.refresh()
     engine = deployment.engine
-    before = engine.rerank(["i001"], ["i001", "i002"], [1.0, 0.0], Stopwatch())
+    given = Listed(["i001"], ["i001", "i002"], [1.0, 0.0])
+    before = engine.rerank(given, Stopwatch())
     publish_variant(own_workspace)
     deployment.refresh()
-    assert engine.rerank(["i001"], ["i001", "i002"], [1.0, 0.0], Stopwatch()) == before
+    assert engine.rerank(given, Stopwatch()) == before
     assert deployment.engine is not engine

@@ -276,3 +276,4 @@ def test_the_stages_of_a_request_are_timed(bundled_workspace):
         for route, names in stages.items():
             for name in names:
                 assert metric(client, f'tandem_stage_seconds_count{{route="{route}",stage="{name}"}}') == 1.0
+        assert metric(client, "tandem_batch_size_sum") == 1.0

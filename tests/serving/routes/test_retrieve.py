@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from serving.engine import Listed
 from serving.observation import Stopwatch
 from serving.reasons import explain
 from tests.serving.conftest import problem_of
@@ -110,4 +111,4 @@ def test_a_newcomer_has_no_behaviours_and_no_effect(client):
 
 
 def test_nothing_is_explained_where_nothing_is_known(engine):
-    assert explain(engine, ["i001"], ["unknown"], [0.5], Stopwatch()) == {}
+    assert explain(engine, Listed(["i001"], ["unknown"], [0.5]), Stopwatch()) == {}
