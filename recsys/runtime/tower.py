@@ -112,5 +112,5 @@ class _Interpreters(threading.local):
 
 def _size(inputs: Mapping[str, Any]) -> int:
     """Rows of a batch, by the first input; 1 where that has no axis."""
-    first = next(iter(inputs.values()), None)
-    return 1 if first is None or not np.ndim(first) else len(first)
+    shape = np.shape(next(iter(inputs.values()), 0.0))
+    return shape[0] if shape else 1
