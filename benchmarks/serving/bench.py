@@ -1,8 +1,9 @@
 """The service beside a constant of its own framework: throughput when saturated, latency at shares of that.
 
 Saturation is measured first: closed loop, the endpoints taking turns with the constant so that a busy moment of the
-machine hits all, medians told. Then open-loop arrivals at shares of each endpoint's own saturation; latency runs from
-the moment a request was due (see `load`). The constant runs in as many processes as the service (`num_workers`).
+machine hits all, medians told. Then open-loop arrivals at shares of each endpoint's own saturation, as many times, with
+the median of each percentile; latency runs from the moment a request was due (see `load`). The constant runs in as many
+processes as the service (`num_workers`).
 
 Server and load share the machine. On two cores they share those, and the figures are those of a server that has less
 than two: what the load took is told beside them.
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,7 +72,7 @@ def bench_serving(
       workspace: With a bundle to serve.
       lengths: Of the lists to re-rank.
       seconds: Of each run.
-      repeats: Runs to saturation, of each endpoint.
+      repeats: Runs to saturation, and at each level, of each endpoint.
       seed: Of people, lists and arrivals.
       progress: Told what is under way.
       config: Settings of the server; the defaults where it is None.
@@ -79,9 +81,9 @@ def bench_serving(
     Returns:
       `endpoints`, the constant first: `per_second` (the median when saturated), `runs`, `floor_share` (that of the
       constant's), and for each of `levels`: `share`, `offered_per_second`, `per_second`, `latency` (percentiles in
-      milliseconds), `num_answers`, `failures` by status, `generator` (its share of one core; how late it noticed, p99),
-      `cpu_ms` (of the server's processes, by answer) and `stages_ms` (means out of `/metrics`); `server` with
-      `peak_bytes`.
+      milliseconds, medians of the runs), `p99_ms_runs`, `num_answers`, `failures` by status, `generator` (its share of
+      one core; how late it noticed, p99; medians), `cpu_ms` (of the server's processes, by answer) and `stages_ms`
+      (means out of `/metrics`); `server` with `peak_bytes`.
 
     Raises:
       WorkspaceError: If there is no bundle.
@@ -123,7 +125,10 @@ def _arm(endpoint: Endpoint, server: Served, folder: Path) -> _Arm:
 
 def _measure(arms: Sequence[_Arm], seconds: float, repeats: int, seed: int, progress: Progress) -> list[dict[str, Any]]:
     return [
-        {**rate, "levels": [_offer(arm, rate["per_second"], share, seconds, seed, progress) for share in LEVELS]}
+        {
+            **rate,
+            "levels": [_offer(arm, rate["per_second"], share, seconds, repeats, seed, progress) for share in LEVELS],
+        }
         for arm, rate in zip(arms, _saturate(arms, seconds, repeats, progress), strict=True)
     ]
 
@@ -142,15 +147,37 @@ def _saturate(arms: Sequence[_Arm], seconds: float, repeats: int, progress: Prog
 
 
 def _offer(
-    arm: _Arm, saturation_per_s: float, share: float, seconds: float, seed: int, progress: Progress
+    arm: _Arm, saturation_per_s: float, share: float, seconds: float, repeats: int, seed: int, progress: Progress
 ) -> dict[str, Any]:
-    progress.stage(f"{arm.endpoint.name}: at {share:.0%}")
     rate = share * saturation_per_s
     before, cpu_s = _read_stages(arm), arm.server.cpu_s
-    told = arm.offer(rate, seconds, seed)
+    runs = []
+    for number in range(repeats):
+        progress.stage(f"{arm.endpoint.name}: at {share:.0%}, run {number + 1} of {repeats}")
+        runs.append(arm.offer(rate, seconds, seed + number))
+    told = merge_runs(runs)
     cpu_ms = 1e3 * (arm.server.cpu_s - cpu_s) / max(1, told["num_answers"])
     stages_ms = mean_stages(before, _read_stages(arm))
     return {"share": share, "offered_per_second": rate, **told, "cpu_ms": cpu_ms, "stages_ms": stages_ms}
+
+
+def merge_runs(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Returns sums of what runs counted and medians of what they measured; see `load.run_plan` for the shape of each.
+
+    A stall of the machine is in the percentiles of the run that it met, and in no other's.
+    """
+    failures: Counter[str] = Counter()
+    for run in runs:
+        failures.update(run["failures"])
+    answered = [run["latency"] for run in runs if run["latency"]]
+    return {
+        "num_answers": sum(run["num_answers"] for run in runs),
+        "failures": dict(sorted(failures.items())),
+        "per_second": median(run["per_second"] for run in runs),
+        "latency": {name: median(latency[name] for latency in answered) for name in (answered or [{}])[0]},
+        "p99_ms_runs": [latency["p99_ms"] for latency in answered],
+        "generator": {name: median(run["generator"][name] for run in runs) for name in runs[0]["generator"]},
+    }
 
 
 def _read_stages(arm: _Arm) -> Laps:

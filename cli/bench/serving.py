@@ -38,7 +38,7 @@ def serving(
     items: Items = None,
     candidates: Candidates = None,
     run_seconds: Annotated[float, typer.Option("--run-seconds", metavar="S", min=0.5, help="Of each run.")] = 10.0,
-    repeats: Annotated[int, typer.Option("--repeats", metavar="N", min=1, help="Runs to saturation of each.")] = 3,
+    repeats: Annotated[int, typer.Option("--repeats", metavar="N", min=1, help="Runs of each, medians told.")] = 3,
     workers: Annotated[
         int | None, typer.Option("--workers", metavar="N", min=1, help="Processes of the service, and of the constant.")
     ] = None,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.serving.bench import bench_serving, mean_stages
+from benchmarks.serving.bench import bench_serving, mean_stages, merge_runs
 from benchmarks.serving.processes import draw_catalogue, run_load, start_service
 from recsys.cascade.cloud import CloudModel
 from recsys.errors import ConfigError, WorkspaceError
@@ -78,3 +78,26 @@ def test_a_catalogue_that_cannot_be_drawn_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match="Expected a catalogue of 1000 items to be drawn, got"):
         draw_catalogue(tmp_path / "file" / "w", 1_000, 0)
+
+
+def run_of(p99_ms, **more):
+    latency = {"p50_ms": 1.0, "p99_ms": p99_ms} if p99_ms else {}
+    generator = {"cpu_share": 0.25, "late_p99_ms": p99_ms / 10}
+    return {"num_answers": 10, "failures": {}, "per_second": 5.0, "latency": latency, "generator": generator, **more}
+
+
+def test_a_level_tells_medians_of_its_runs_and_sums_of_what_they_counted():
+    runs = [run_of(4.0), run_of(90.0, failures={"429": 2}), run_of(5.0, failures={"429": 1, "0": 3}, per_second=9.0)]
+    assert merge_runs(runs) == {
+        "num_answers": 30,
+        "failures": {"0": 3, "429": 3},
+        "per_second": 5.0,
+        "latency": {"p50_ms": 1.0, "p99_ms": 5.0},
+        "p99_ms_runs": [4.0, 90.0, 5.0],
+        "generator": {"cpu_share": 0.25, "late_p99_ms": 0.5},
+    }
+
+
+def test_a_level_at_which_nothing_was_answered_has_no_percentiles():
+    told = merge_runs([run_of(0.0, num_answers=0, failures={"503": 7})])
+    assert (told["latency"], told["p99_ms_runs"], told["failures"]) == ({}, [], {"503": 7})
