@@ -22,6 +22,10 @@ from serving.observation import Stopwatch
 MAX_BATCH: Final = SMALL_BATCH
 """Lists at once. With more of them a list gets no cheaper, and the first one waits longer for the last."""
 
+MAX_LENGTH: Final = 800
+"""Candidates of all lists of a batch; one list may have more. Long lists cost what their arithmetic costs, together or
+not, and LiteRT keeps the memory of the largest batch of each size."""
+
 _GivenT = TypeVar("_GivenT")
 _ResultT = TypeVar("_ResultT")
 
@@ -32,6 +36,7 @@ Work = Callable[[Sequence[_GivenT], Stopwatch], Sequence[_ResultT]]
 @dataclass(frozen=True, slots=True)
 class _Waiting(Generic[_GivenT, _ResultT]):
     given: _GivenT
+    length: int
     work: Work[_GivenT, _ResultT]
     begin: Callable[[], None]
     stopwatch: Stopwatch
@@ -58,12 +63,18 @@ class Batches(Generic[_GivenT, _ResultT]):
         return len(self._waiting)
 
     async def run(
-        self, given: _GivenT, work: Work[_GivenT, _ResultT], begin: Callable[[], None], stopwatch: Stopwatch
+        self,
+        given: _GivenT,
+        length: int,
+        work: Work[_GivenT, _ResultT],
+        begin: Callable[[], None],
+        stopwatch: Stopwatch,
     ) -> _ResultT:
         """Returns the result that `work` has for `given`, beside that of others who gave the same `work`.
 
         Args:
           given: What to work on.
+          length: Its candidates.
           work: Must answer each as it would alone. What it raises over several it is asked for each alone, so that an
             error reaches the caller whom it is about.
           begin: Called when the turn has come; what it raises is raised here, and nothing is worked on.
@@ -77,7 +88,7 @@ class Batches(Generic[_GivenT, _ResultT]):
                 f"Expected at most {self._capacity} requests at once, got one more. Try again in a second."
             )
         loop = asyncio.get_running_loop()
-        waiting = _Waiting(given, work, begin, stopwatch, loop.create_future())
+        waiting = _Waiting(given, length, work, begin, stopwatch, loop.create_future())
         if not self._waiting:
             # All requests that have arrived by now are counted before the first of them is worked on: else nobody
             # would ever be seen to wait, and a server that cannot keep up would keep everybody.
@@ -87,16 +98,23 @@ class Batches(Generic[_GivenT, _ResultT]):
 
     def _next(self, loop: asyncio.AbstractEventLoop) -> None:
         """Works on one batch; who waits behind it is heard after the network."""
-        batch = [self._waiting.popleft()]
-        work = batch[0].work
-        while self._waiting and len(batch) < MAX_BATCH and self._waiting[0].work == work:
-            batch.append(self._waiting.popleft())
-        begun = [one for one in batch if _begin(one)]
+        begun = [one for one in self._take() if _begin(one)]
         if begun:
             self._record(len(begun))
             self._answer(begun)
         if self._waiting:  # told last, so that this batch's answers go out before the next one is begun
             loop.call_soon(self._next, loop)
+
+    def _take(self) -> list[_Waiting[_GivenT, _ResultT]]:
+        """Takes the first who wait, as many as may be one batch."""
+        batch = [self._waiting.popleft()]
+        work, length = batch[0].work, batch[0].length
+        while self._waiting and len(batch) < MAX_BATCH and self._waiting[0].work == work:
+            length += self._waiting[0].length
+            if length > MAX_LENGTH:
+                break
+            batch.append(self._waiting.popleft())
+        return batch
 
     def _answer(self, batch: Sequence[_Waiting[_GivenT, _ResultT]]) -> None:
         stopwatch = Stopwatch()

@@ -26,7 +26,8 @@ from serving.service import Service
 from serving.signals import leaving
 
 _ACCEPTED_AT_ONCE: Final = 1
-"""Connections that a process takes at once: few, so that processes on one socket share them."""
+"""Connections that a process takes at once, so that processes on one socket share them. With four at once, one of two
+processes took all of a client's 16 in a run out of four, and the other one had nothing to do."""
 
 _COLLECT_AFTER: Final = (50_000, 20, 20)
 """New objects before the youngest are looked at, and rounds of that before older ones are. Requests leave hardly any

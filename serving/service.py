@@ -111,7 +111,7 @@ class Service:
         stopwatch = Stopwatch()
         begin = _beginning(seconds_left(request), stopwatch)
         try:
-            return await self.batches.run(given, engine.rerank_batch, begin, stopwatch)
+            return await self.batches.run(given, len(given.item_ids), engine.rerank_batch, begin, stopwatch)
         finally:
             self._record(request, stopwatch)
 

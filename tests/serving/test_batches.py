@@ -9,7 +9,7 @@ from starlette.requests import Request
 
 from recsys.config.serving import ServingSettings
 from recsys.errors import ConfigError, ContractError, OverloadError
-from serving.batches import MAX_BATCH, Batches
+from serving.batches import MAX_BATCH, MAX_LENGTH, Batches
 from serving.deadline import DeadlineError
 from serving.engine import Listed
 from serving.observation import Stopwatch
@@ -35,10 +35,10 @@ def nothing():
 
 
 def gather(batches, calls):
-    """Answers or errors of callers who come at the same moment: (number, work) each."""
+    """Answers or errors of callers who come at the same moment: (number, work) each; a number is its list's length."""
 
     async def run():
-        waits = (batches.run(number, work, nothing, Stopwatch()) for number, work in calls)
+        waits = (batches.run(number, number, work, nothing, Stopwatch()) for number, work in calls)
         return await asyncio.gather(*waits, return_exceptions=True)
 
     return asyncio.run(run())
@@ -58,7 +58,7 @@ def test_answers_of_a_batch_go_out_before_the_next_one_is_begun():
     batches = Batches(20, lambda size: order.append(f"batch of {size}"))
 
     async def call(number):
-        await batches.run(number, work.double, nothing, Stopwatch())
+        await batches.run(number, number, work.double, nothing, Stopwatch())
         order.append(f"end {number}")
 
     async def run():
@@ -67,6 +67,14 @@ def test_answers_of_a_batch_go_out_before_the_next_one_is_begun():
     asyncio.run(run())
     ends = [f"end {number}" for number in range(MAX_BATCH + 1)]
     assert order == [f"batch of {MAX_BATCH}", *ends[:-1], "batch of 1", ends[-1]]
+
+
+def test_a_batch_of_several_holds_no_more_candidates_than_may_be():
+    work, lengths = Doubling(), [MAX_LENGTH - 1, 1, 1, MAX_LENGTH + 9, 2, MAX_LENGTH]
+    assert gather(Batches(20, lambda _: None), [(length, work.double) for length in lengths]) == [
+        2 * length for length in lengths
+    ]
+    assert work.batches == [[MAX_LENGTH - 1, 1], [1], [MAX_LENGTH + 9], [2], [MAX_LENGTH]]
 
 
 def test_callers_of_two_bundles_are_not_mixed():
@@ -99,7 +107,7 @@ def test_stages_of_the_batch_are_those_of_each_caller():
     batches = Batches(20, lambda _: None)
 
     async def run():
-        await asyncio.gather(*(batches.run(1, work.double, nothing, stopwatch) for stopwatch in stopwatches))
+        await asyncio.gather(*(batches.run(1, 1, work.double, nothing, stopwatch) for stopwatch in stopwatches))
 
     asyncio.run(run())
     first, second = stopwatches
@@ -112,11 +120,11 @@ def test_a_caller_that_gives_up_leaves_the_queue_and_its_work_is_not_done():
     work, batches = Doubling(), Batches(0, lambda _: None)
 
     async def give_up():
-        task = asyncio.create_task(batches.run(1, work.double, nothing, Stopwatch()))
+        task = asyncio.create_task(batches.run(1, 1, work.double, nothing, Stopwatch()))
         await asyncio.sleep(0)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-        return await batches.run(2, work.double, nothing, Stopwatch())
+        return await batches.run(2, 1, work.double, nothing, Stopwatch())
 
     assert asyncio.run(give_up()) == 4
     assert work.batches == [[2]]
