@@ -131,7 +131,9 @@ class Deployment:
             await load
             raise
         if is_new:
-            self.engine.warm_towers(MAX_BATCH)
+            for size in range(1, MAX_BATCH + 1):
+                self.engine.warm_towers(size)
+                await asyncio.sleep(0)  # some milliseconds each: requests go between
         return is_new
 
     def _read_pointer(self) -> str | None:

@@ -216,11 +216,11 @@ class Engine:
                 f"Expected bundle {self.manifest.version} to score its own items, got: {error} Train it again."
             ) from error
 
-    def warm_towers(self, max_batch: int = 1) -> None:
+    def warm_towers(self, num_lists: int = 1) -> None:
         """Runs the query tower and the device tower once, to build the calling thread's interpreters.
 
         Args:
-          max_batch: The most lists at once that this thread will be asked for.
+          num_lists: The size of the batch that they are for; each has its own.
 
         Raises:
           BundleError: If a tower does not fit the bundle.
@@ -228,8 +228,7 @@ class Engine:
         """
         item_ids = self.cloud.catalogue.item_ids[:2]
         given = Listed(item_ids, item_ids, [0.0] * len(item_ids))
-        for size in range(1, max_batch + 1):
-            self.rerank_batch([given] * size, Stopwatch())
+        self.rerank_batch([given] * num_lists, Stopwatch())
 
     def known(self, item_ids: Sequence[str]) -> Int32Array:
         """Returns the indexes of those items that the catalogue has, `[num]` int32, in their order."""

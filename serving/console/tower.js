@@ -108,7 +108,7 @@ async function run(model, inputs, output) {
 }
 
 /**
- * Returns a model for one list of `length` candidates: its first axis, the batch, is set to 1, the other free one to that.
+ * Returns a model for one list of `length` candidates: the first axis, of lists, is set to 1, another free one to that.
  *
  * LiteRT for the browser takes inputs of a fixed shape only. A free axis stands as -1 in the shape signature of the
  * model's inputs and outputs; with numbers in their places the runtime works out all other shapes. Weights and

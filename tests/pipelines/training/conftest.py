@@ -10,14 +10,28 @@ import pytest
 
 from pipelines.prepare.responses import RESPONSE_COLUMNS, count_responses
 from pipelines.statistics.job import count_statistics
-from recsys.config.cloud import StatisticsSettings
+from pipelines.training.examples import read_catalogue, read_sequences
+from pipelines.training.impressions import read_shown
+from pipelines.training.lists import ListMaker
+from pipelines.training.ranker_stage import RankerLists
+from pipelines.training.requests import validation_requests
+from pipelines.training.retrieval_stage import Encoder, build_retrieval
+from recsys.config.cloud import RankerSettings, RetrievalSettings, StatisticsSettings
 from recsys.contracts.bundle import ITEM_TO_ITEM_FILE, RESPONSES_FILE
 from recsys.contracts.events import ACTION_CODES
 from recsys.features.catalogue import VOCABULARY_SCHEMA
+from recsys.features.item_to_item import ItemToItem
+from recsys.features.responses import Period, Responses
 
 NUM_ITEMS = 24
 CIRCLE = 12
 """Items 1 to 12 follow each other on the feed, items 13 to 24 on the live surface."""
+
+
+RETRIEVAL = RetrievalSettings(
+    dim=8, history_length=6, num_blocks=1, dropout=0.0, id_dropout=0.0, batch_size=16, learning_rate=0.03, max_epochs=25
+)
+RANKER = RankerSettings(num_candidates=10, hidden_units=(8, 4), num_cross_layers=1, max_epochs=2)
 
 
 def write_events(folder: Path, rows: list[tuple], name: str = "part-0.parquet") -> Path:
@@ -90,3 +104,27 @@ def count_circles(examples: Path, folder: Path) -> Path:
 def examples(tmp_path) -> Path:
     """The folder of `write_circles`."""
     return write_circles(tmp_path / "examples")
+
+
+@pytest.fixture
+def retrieval(examples):
+    return build_retrieval(read_catalogue(examples), RETRIEVAL, seed=1)
+
+
+@pytest.fixture
+def maker(examples, retrieval, tmp_path):
+    catalogue = read_catalogue(examples)
+    return ListMaker(
+        retrieval,
+        Encoder(retrieval).embed(catalogue),
+        catalogue,
+        ItemToItem.from_table(pq.read_table(count_circles(examples, tmp_path / "statistics")), NUM_ITEMS),
+        Responses.from_table(pq.read_table(examples / RESPONSES_FILE), catalogue, Period.TRAINED),
+    )
+
+
+def lists_of(maker, examples):
+    """What retrieval proposes to everybody; nothing was shown."""
+    sequences = read_sequences(examples)
+    shown = maker.describe_shown(read_shown(examples, 60, 10, 100))
+    return RankerLists(maker.propose(validation_requests(sequences), sequences, RANKER), shown, maker.vectors)

@@ -15,9 +15,7 @@ from recsys.features.item_to_item import HISTORY_LENGTH
 from recsys.features.ranking import RANKING_FEATURES
 from recsys.models.ranker import Ranker
 from recsys.progress import Silent
-from tests.pipelines.training.test_stage import RANKER, RETRIEVAL, lists_of, maker, retrieval
-
-__all__ = ["maker", "retrieval"]  # fixtures
+from tests.pipelines.training.conftest import RANKER, RETRIEVAL, lists_of
 
 ALL = {"lagging_share": 1.0, "drawn_share": 1.0}
 SIMILARITY = RANKING_FEATURES.index("max_similarity")

@@ -3,61 +3,28 @@
 import json
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 
 from pipelines.training.examples import read_catalogue, read_sequences
-from pipelines.training.impressions import read_shown
-from pipelines.training.lists import ListMaker
-from pipelines.training.ranker_stage import RankerLists, fit_ranker
+from pipelines.training.ranker_stage import fit_ranker
 from pipelines.training.requests import validation_requests
 from pipelines.training.retrieval_stage import Encoder, build_retrieval, fit_retrieval
 from pipelines.training.stage import RankerSources, make_device_tower, train_ranker, train_retrieval
 from pipelines.training.trail import Trail
-from recsys.config.cloud import CloudSettings, RankerSettings, RetrievalSettings
+from recsys.config.cloud import CloudSettings, RankerSettings
 from recsys.config.federated import DeviceSettings
 from recsys.contracts import bundle as names
 from recsys.errors import TrainingError
-from recsys.features.item_to_item import ItemToItem
 from recsys.features.ranking import RANKING_FEATURES
-from recsys.features.responses import Period, Responses
 from recsys.models.ranker import Ranker
 from recsys.models.weights import restore_weights
 from recsys.progress import Silent
 from recsys.runtime.tower import Tower
-from tests.pipelines.training.conftest import NUM_ITEMS, count_circles, write_circles
+from tests.pipelines.training.conftest import NUM_ITEMS, RANKER, RETRIEVAL, count_circles, lists_of, write_circles
 
-RETRIEVAL = RetrievalSettings(
-    dim=8, history_length=6, num_blocks=1, dropout=0.0, id_dropout=0.0, batch_size=16, learning_rate=0.03, max_epochs=25
-)
-RANKER = RankerSettings(num_candidates=10, hidden_units=(8, 4), num_cross_layers=1, max_epochs=2)
 SETTINGS = CloudSettings(retrieval=RETRIEVAL, ranker=RANKER)
 DEVICE = DeviceSettings(history_length=4, hidden_units=(6, 3))
 ALL_ITEMS = np.arange(NUM_ITEMS + 1, dtype=np.int32)
-
-
-@pytest.fixture
-def retrieval(examples):
-    return build_retrieval(read_catalogue(examples), RETRIEVAL, seed=1)
-
-
-@pytest.fixture
-def maker(examples, retrieval, tmp_path):
-    catalogue = read_catalogue(examples)
-    return ListMaker(
-        retrieval,
-        Encoder(retrieval).embed(catalogue),
-        catalogue,
-        ItemToItem.from_table(pq.read_table(count_circles(examples, tmp_path / "statistics")), NUM_ITEMS),
-        Responses.from_table(pq.read_table(examples / names.RESPONSES_FILE), catalogue, Period.TRAINED),
-    )
-
-
-def lists_of(maker, examples):
-    """What retrieval proposes to everybody; nothing was shown."""
-    sequences = read_sequences(examples)
-    shown = maker.describe_shown(read_shown(examples, 60, 10, 100))
-    return RankerLists(maker.propose(validation_requests(sequences), sequences, RANKER), shown, maker.vectors)
 
 
 def train(examples, folder, settings=SETTINGS, progress=None, trail=None):
