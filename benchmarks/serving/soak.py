@@ -70,7 +70,8 @@ def bench_soak(
     Returns:
       `per_second` when saturated, `offered_per_second`, `store` (`redis` or `embedded`), `done` (seconds and what
       happened then), `num_answers`, `attempts` and `failures` by status (`"0"`: no answer came), `latency`, and
-      `memory`: for each process that lived throughout `start_bytes`, `end_bytes` and `slope_bytes_per_min`.
+      `memory`: for each process that lived throughout `start_bytes`, `end_bytes` and `slope_bytes_per_min` from the
+      time on when it was warm, and the whole course in `course`: pairs of seconds and bytes.
 
     Raises:
       WorkspaceError: If there is no bundle.
@@ -169,8 +170,8 @@ class _Memory:
             over.set()
             thread.join()
 
-    def summarise(self, seconds: float) -> list[dict[str, float]]:
-        """Returns first and last size, and the slope, of those that lived throughout, once they were warm."""
+    def summarise(self, seconds: float) -> list[dict[str, Any]]:
+        """Returns sizes of those that lived throughout: the first and last once they were warm, the slope, and all."""
         moments = np.asarray(self.seconds)
         warm = moments >= WARM * seconds
         told = []
@@ -178,7 +179,8 @@ class _Memory:
             if warm.sum() >= 2 and (sizes > 0).all():
                 slope = float(np.polyfit(moments[warm], sizes[warm], 1)[0])
                 first, last = sizes[warm][[0, -1]].tolist()
-                told.append({"start_bytes": first, "end_bytes": last, "slope_bytes_per_min": 60.0 * slope})
+                figures = {"start_bytes": first, "end_bytes": last, "slope_bytes_per_min": 60.0 * slope}
+                told.append({**figures, "course": np.stack([moments, sizes], 1).round(1).tolist()})
         return told
 
 

@@ -82,7 +82,12 @@ def test_memory_is_told_of_those_that_lived_throughout_once_they_were_warm() -> 
     memory.seconds = [0.0, 10.0, 20.0, 60.0, 100.0]
     memory.sizes = [[0 + 5, 7], [900, 7], [1_020, 7], [1_060, 0], [1_100, 0]]
     [told] = memory.summarise(100.0)
-    assert told == {"start_bytes": 1_020.0, "end_bytes": 1_100.0, "slope_bytes_per_min": pytest.approx(60.0)}
+    assert told == {
+        "start_bytes": 1_020.0,
+        "end_bytes": 1_100.0,
+        "slope_bytes_per_min": pytest.approx(60.0),
+        "course": [[0.0, 5.0], [10.0, 900.0], [20.0, 1_020.0], [60.0, 1_060.0], [100.0, 1_100.0]],
+    }
 
 
 def test_memory_is_read_of_a_living_process() -> None:
