@@ -99,11 +99,13 @@ class Batches(Generic[_GivenT, _ResultT]):
     def _next(self, loop: asyncio.AbstractEventLoop) -> None:
         """Works on one batch; who waits behind it is heard after the network."""
         begun = [one for one in self._take() if _begin(one)]
-        if begun:
-            self._record(len(begun))
-            self._answer(begun)
-        if self._waiting:  # told last, so that this batch's answers go out before the next one is begun
-            loop.call_soon(self._next, loop)
+        try:
+            if begun:
+                self._answer(begun)
+                self._record(len(begun))
+        finally:  # last, so that this batch's answers go out before the next one is begun
+            if self._waiting:
+                loop.call_soon(self._next, loop)
 
     def _take(self) -> list[_Waiting[_GivenT, _ResultT]]:
         """Takes the first who wait, as many as may be one batch."""
@@ -119,7 +121,7 @@ class Batches(Generic[_GivenT, _ResultT]):
     def _answer(self, batch: Sequence[_Waiting[_GivenT, _ResultT]]) -> None:
         stopwatch = Stopwatch()
         try:
-            results = batch[0].work([one.given for one in batch], stopwatch)
+            answered = list(zip(batch, batch[0].work([one.given for one in batch], stopwatch), strict=True))
         except Exception as error:  # noqa: BLE001 - it is raised where the caller waits
             if len(batch) == 1:
                 batch[0].result.set_exception(error)
@@ -127,7 +129,7 @@ class Batches(Generic[_GivenT, _ResultT]):
             for one in batch:
                 self._answer([one])
             return
-        for one, result in zip(batch, results, strict=True):
+        for one, result in answered:
             one.stopwatch.include(stopwatch)
             one.result.set_result(result)
 

@@ -92,6 +92,22 @@ def test_what_work_raises_reaches_its_caller_alone_and_the_others_are_answered()
     assert work.batches == [[1, -5, 3], [1], [-5], [3]]
 
 
+def test_work_that_answers_too_few_is_an_error_and_nobody_waits_for_ever():
+    answers = gather(Batches(20, lambda _: None), [(1, lambda numbers, _: []), (2, Doubling().double)])
+    assert isinstance(answers[0], ValueError)
+    assert answers[1] == 4
+
+
+def test_figures_that_cannot_be_kept_cost_nobody_an_answer(caplog):
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    work = Doubling()
+    calls = [(number, work.double) for number in range(MAX_BATCH + 2)]
+    assert gather(Batches(20, full), calls) == [2 * number for number, _ in calls]
+    assert "No space left on device" in caplog.text
+
+
 def test_who_comes_together_is_counted_before_the_first_is_worked_on_and_the_next_one_is_refused():
     work, seen = Doubling(), []
     batches = Batches(1, lambda _: seen.append(batches.waiting))
