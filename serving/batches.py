@@ -15,9 +15,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
-from recsys.errors import OverloadError
 from recsys.runtime.tower import SMALL_BATCH
 from serving.observation import Stopwatch
+from serving.workers import crowded
 
 MAX_BATCH: Final = SMALL_BATCH
 """Lists at once. With more of them a list gets no cheaper, and the first one waits longer for the last."""
@@ -84,9 +84,7 @@ class Batches(Generic[_GivenT, _ResultT]):
           OverloadError: If as many wait as may.
         """
         if len(self._waiting) >= self._capacity:
-            raise OverloadError(
-                f"Expected at most {self._capacity} requests at once, got one more. Try again in a second."
-            )
+            raise crowded(self._capacity)
         loop = asyncio.get_running_loop()
         waiting = _Waiting(given, length, work, begin, stopwatch, loop.create_future())
         if not self._waiting:

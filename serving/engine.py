@@ -16,7 +16,7 @@ from recsys.contracts.embeddings import EmbeddingSnapshot
 from recsys.contracts.events import Surface
 from recsys.contracts.feed import Candidate, FeedRequest, FeedResponse
 from recsys.errors import BundleError, ContractError
-from recsys.features.history import history_mask
+from recsys.features.history import history_mask, pad_history
 from recsys.storage.registry import SIGNATURE_FILE, Bundle
 from recsys.storage.snapshot import read_snapshot
 from serving.observation import Stopwatch
@@ -249,9 +249,7 @@ class Engine:
         histories, listed, start = np.zeros((len(lists), length), np.int32), [], 0
         for row, one in enumerate(lists):
             middle = start + len(one.history)
-            recent = indexes[start:middle]
-            recent = recent[recent > 0][-length:]
-            histories[row, length - len(recent) :] = recent
+            histories[row] = pad_history(indexes[start:middle], length)
             start = middle + len(one.item_ids)
             listed.append(indexes[middle:start])
         return histories, listed

@@ -13,9 +13,9 @@ from msgspec import convert
 from recsys.contracts.bundle import DEVICE_TOWER_FILE
 from recsys.contracts.events import Action, Surface
 from recsys.contracts.feed import FeedRequest, FeedResponse
-from serving.engine import Engine, Listed
+from serving.engine import Engine
 from serving.observation import Stopwatch
-from serving.reasons import explain
+from serving.reasons import rerank_explained
 from serving.routes.bundle import describe_bundle
 from serving.wire.answers import write_recommended, write_reranked, write_retrieved
 from serving.wire.feed import CandidateGiven, RecommendRequest, RerankRequest, RetrieveRequest
@@ -140,11 +140,9 @@ def _recommend(engine: Engine, body: RecommendRequest) -> FeedResponse:
 
 
 def _rerank(engine: Engine, body: RerankRequest) -> Any:
-    given = convert(body.model_dump(), GivenList).candidates
-    listed = Listed(body.history, [one.item_id for one in given], [one.score for one in given])
-    ranked = engine.rerank(listed, Stopwatch())
-    reasons = explain(engine, listed, Stopwatch()) if body.explain else {}
-    return json.loads(write_reranked(engine.manifest, given, ranked, reasons))
+    given = convert(body.model_dump(), GivenList)
+    ranked, reasons = rerank_explained(engine, given.listed(), given.explain, Stopwatch())
+    return json.loads(write_reranked(engine.manifest, given.candidates, ranked, reasons))
 
 
 def _first_items(engine: Engine, surface: Surface) -> list[str]:

@@ -15,7 +15,7 @@ import numpy as np
 
 from recsys.contracts.arrays import Float32Array, Int32Array
 from recsys.features.history import standardise
-from serving.engine import Engine, Listed
+from serving.engine import Engine, Listed, Ranked
 from serving.observation import Stopwatch
 
 MAX_BEHAVIOURS: Final = 3
@@ -45,6 +45,20 @@ class Reason:
     own_score: float
     history_effect: float
     behaviours: tuple[Behaviour, ...]
+
+
+def rerank_explained(
+    engine: Engine, given: Listed, is_explained: bool, stopwatch: Stopwatch
+) -> tuple[Ranked, dict[int, Reason]]:
+    """Returns a list's new order and, where that is asked for, what `explain` says of it.
+
+    Args:
+      engine: Whose towers are asked.
+      given: The list.
+      is_explained: Whether reasons are asked for.
+      stopwatch: Takes the time of the stages.
+    """
+    return engine.rerank(given, stopwatch), explain(engine, given, stopwatch) if is_explained else {}
 
 
 def explain(engine: Engine, given: Listed, stopwatch: Stopwatch) -> dict[int, Reason]:

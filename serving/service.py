@@ -56,7 +56,7 @@ class Service:
         # Requests run beside each other; FAISS's own threads would only get in their way.
         workers = Workers(settings.num_threads, settings.max_queued, prepare=partial(use_threads, 1))
         metrics = Metrics(queue_depth=lambda: batches.waiting + workers.pending)
-        batches: Batches[Any, Any] = Batches(settings.max_queued, metrics.record_batch)
+        batches: Batches[Listed, Ranked] = Batches(settings.max_queued, metrics.record_batch)
         path = workspace.state / SESSIONS_FILE
         histories = ConsentedHistories(path, settings.session_length, settings.session_ttl_s, settings.redis_url)
         return cls(

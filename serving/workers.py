@@ -47,9 +47,7 @@ class Workers:
         """
         with self._lock:
             if self._pending >= self._capacity:
-                raise OverloadError(
-                    f"Expected at most {self._capacity} requests at once, got one more. Try again in a second."
-                )
+                raise crowded(self._capacity)
             self._pending += 1
         future = self._pool.submit(work)
         future.add_done_callback(self._finish)
@@ -77,3 +75,8 @@ class Workers:
     def _finish(self, _: Future[_ResultT]) -> None:
         with self._lock:
             self._pending -= 1
+
+
+def crowded(capacity: int) -> OverloadError:
+    """Returns the error of who comes when as many as may are there already."""
+    return OverloadError(f"Expected at most {capacity} requests at once, got one more. Try again in a second.")

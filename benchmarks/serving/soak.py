@@ -179,8 +179,10 @@ class _Memory:
             if warm.sum() >= 2 and (sizes > 0).all():
                 slope = float(np.polyfit(moments[warm], sizes[warm], 1)[0])
                 first, last = sizes[warm][[0, -1]].tolist()
-                figures = {"start_bytes": first, "end_bytes": last, "slope_bytes_per_min": 60.0 * slope}
-                told.append({**figures, "course": np.stack([moments, sizes], 1).round(1).tolist()})
+                course = np.stack([moments, sizes], 1).round(1).tolist()
+                told.append(
+                    {"start_bytes": first, "end_bytes": last, "slope_bytes_per_min": 60.0 * slope, "course": course}
+                )
         return told
 
 

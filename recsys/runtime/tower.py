@@ -23,6 +23,9 @@ class Tower:
     for all, memory would be laid out anew whenever the size is another than the last time. The model's bytes are
     shared.
 
+    Attributes:
+      takes_batches: Whether the model declares a free first axis, so that it runs several rows at once.
+
     Example:
       tower = Tower(path.read_bytes(), "encode")
       query = tower(history=vectors, history_mask=mask)["query"]
@@ -92,7 +95,7 @@ class Tower:
         return {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
 
     def _signatures(self, size: int) -> Signatures:
-        own, size = self._own, size if size <= SMALL_BATCH else SMALL_BATCH + 1
+        own, size = self._own, min(size, SMALL_BATCH + 1)
         if size not in own.by_size:
             own.by_size[size], own.weights[size] = Signatures(self._model), None
         signatures = own.by_size[size]

@@ -13,11 +13,10 @@ from starlette.responses import Response
 
 from recsys.contracts.feed import FeedRequest, FeedResponse
 from recsys.errors import ContractError
-from serving.engine import Engine, Listed, Ranked
 from serving.histories import Known
 from serving.observation import Stopwatch
 from serving.problems import problems
-from serving.reasons import Reason, explain
+from serving.reasons import Reason, rerank_explained
 from serving.service import Service, ServiceParameter
 from serving.shortcuts import Shortcut, send_json
 from serving.wire.answers import write_recommended, write_reranked, write_retrieved
@@ -98,19 +97,13 @@ async def _rerank(given: GivenList, request: Request, service: Service) -> bytes
     if len(candidates) > limit:
         raise ContractError(f"Expected at most {limit} candidates, got {len(candidates)}. Send the best of them.")
     engine = service.deployment.engine
-    listed = Listed(given.history, [one.item_id for one in candidates], [one.score for one in candidates])
+    listed = given.listed()
     reasons: Mapping[int, Reason] = {}
     if given.explain or len(candidates) > SHORT:
-        ranked, reasons = await service.compute(request, partial(_rank, engine, listed, given.explain))
+        ranked, reasons = await service.compute(request, partial(rerank_explained, engine, listed, given.explain))
     else:
         ranked = await service.rerank(request, engine, listed)
     return write_reranked(engine.manifest, candidates, ranked, reasons)
-
-
-def _rank(
-    engine: Engine, listed: Listed, is_explained: bool, stopwatch: Stopwatch
-) -> tuple[Ranked, Mapping[int, Reason]]:
-    return engine.rerank(listed, stopwatch), explain(engine, listed, stopwatch) if is_explained else {}
 
 
 def _check_count(count: int, service: Service) -> None:

@@ -12,6 +12,7 @@ from msgspec import Meta, Struct
 from msgspec.json import Decoder
 
 from recsys.contracts.events import MAX_ID_LENGTH
+from serving.engine import Listed
 from serving.wire.shape import MAX_HISTORY, MAX_SCORE
 
 _ItemId = Annotated[str, Meta(min_length=1, max_length=MAX_ID_LENGTH)]
@@ -38,6 +39,10 @@ class GivenList(Struct, forbid_unknown_fields=True, frozen=True, gc=False):
         """Refuses a list that names an item twice."""
         if len({candidate.item_id for candidate in self.candidates}) < len(self.candidates):
             raise ValueError("Expected distinct candidates, got an item id again.")
+
+    def listed(self) -> Listed:
+        """Returns it as the engine reads it."""
+        return Listed(self.history, [one.item_id for one in self.candidates], [one.score for one in self.candidates])
 
 
 GIVEN_LIST: Final = Decoder(GivenList)
